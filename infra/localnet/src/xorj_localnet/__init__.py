@@ -1,0 +1,1 @@
+"""The one-machine world: broker, database, chain, engine, venue."""

@@ -1,0 +1,1 @@
+"""Generated protobuf and the one codec between bytes and core facts."""

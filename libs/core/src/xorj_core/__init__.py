@@ -1,0 +1,1 @@
+"""The pure part: facts, ids, units, decisions, folds; standard library only."""

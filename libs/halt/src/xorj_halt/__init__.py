@@ -1,0 +1,1 @@
+"""Kill switch, lease and the guard thread."""

@@ -1,0 +1,1 @@
+"""Kafka: the topic table, the reader, the idempotent producer, ACLs."""

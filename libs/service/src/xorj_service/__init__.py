@@ -1,0 +1,1 @@
+"""The service loop, settings, health, logs and metrics."""

@@ -1,0 +1,1 @@
+"""RPC client, account parsing and the vault program's client."""

@@ -1,0 +1,1 @@
+"""Writes every record to an append-only hash-chained store."""

@@ -1,0 +1,1 @@
+"""Turns a delta into one trade: intend, plan, sign, submit, confirm."""

@@ -1,0 +1,1 @@
+"""Polls the engine, prices and settings; publishes them as facts."""

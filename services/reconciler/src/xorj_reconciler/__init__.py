@@ -1,0 +1,1 @@
+"""Compares real holdings with the target and publishes deltas."""

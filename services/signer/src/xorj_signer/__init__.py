@@ -1,0 +1,1 @@
+"""Holds the key: checks everything by itself, then signs."""
