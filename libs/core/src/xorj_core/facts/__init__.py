@@ -1,0 +1,128 @@
+"""Every fact that the services write and read, one module per topic; each has a protobuf message of the same name.
+
+1. A fact is immutable and names what happened, in the past tense.
+2. `CAUSE` names the fields that identify the occurrence: the fact id is a hash of them (`fact_id`).
+"""
+
+from typing import TypeAlias
+
+from xorj_core.canonical import encode_value
+from xorj_core.facts.common import HaltScope, Position, RiskProfile, TargetWeight, Verdict
+from xorj_core.facts.confirmations import (
+    AttemptFailed,
+    AttemptStage,
+    TradeConfirmed,
+    TradeExpired,
+    TradeFinalized,
+    TradeSubmitted,
+)
+from xorj_core.facts.control import KillCommanded
+from xorj_core.facts.dead_letters import DeadLettered
+from xorj_core.facts.heartbeats import Acknowledgement, AuditHeartbeat, Covered, Echo, HaltState, ServiceHeartbeat
+from xorj_core.facts.observations import Mode, ServiceStarted
+from xorj_core.facts.portfolio_deltas import (
+    MintPosition,
+    PortfolioReconciled,
+    ReconcileDue,
+    ReconciliationRefused,
+    ReconciliationRefusedReason,
+)
+from xorj_core.facts.prices import ReferencePriceObserved
+from xorj_core.facts.signed_txs import SigningRefused, SigningRefusedReason, TradeSigned
+from xorj_core.facts.strategies import (
+    RankedTrader,
+    RankingObserved,
+    RankingRefused,
+    RankingRefusedReason,
+    SkippedTrader,
+)
+from xorj_core.facts.trade_intents import (
+    AttemptPlanned,
+    LookupTable,
+    Quote,
+    TradeIntended,
+    TradeRefused,
+    TradeRefusedReason,
+)
+from xorj_core.facts.user_settings import SettingsChanged
+from xorj_core.ids import FACT_DOMAIN, digest
+
+Fact: TypeAlias = (
+    RankingObserved
+    | RankingRefused
+    | SettingsChanged
+    | ReferencePriceObserved
+    | ServiceStarted
+    | PortfolioReconciled
+    | ReconciliationRefused
+    | ReconcileDue
+    | TradeIntended
+    | TradeRefused
+    | AttemptPlanned
+    | TradeSigned
+    | SigningRefused
+    | TradeSubmitted
+    | AttemptFailed
+    | TradeConfirmed
+    | TradeFinalized
+    | TradeExpired
+    | KillCommanded
+    | ServiceHeartbeat
+    | AuditHeartbeat
+    | DeadLettered
+)
+
+
+def fact_id(fact: Fact) -> bytes:
+    """32 bytes: a hash of the fact's type and of the fields named by its CAUSE."""
+    return digest(
+        FACT_DOMAIN, type(fact).__name__.encode(), *(encode_value(getattr(fact, name)) for name in fact.CAUSE)
+    )
+
+
+__all__ = [
+    "Acknowledgement",
+    "AttemptFailed",
+    "AttemptPlanned",
+    "AttemptStage",
+    "AuditHeartbeat",
+    "Covered",
+    "DeadLettered",
+    "Echo",
+    "Fact",
+    "HaltScope",
+    "HaltState",
+    "KillCommanded",
+    "LookupTable",
+    "MintPosition",
+    "Mode",
+    "PortfolioReconciled",
+    "Position",
+    "Quote",
+    "RankedTrader",
+    "RankingObserved",
+    "RankingRefused",
+    "RankingRefusedReason",
+    "ReconcileDue",
+    "ReconciliationRefused",
+    "ReconciliationRefusedReason",
+    "ReferencePriceObserved",
+    "RiskProfile",
+    "ServiceHeartbeat",
+    "ServiceStarted",
+    "SettingsChanged",
+    "SigningRefused",
+    "SigningRefusedReason",
+    "SkippedTrader",
+    "TargetWeight",
+    "TradeConfirmed",
+    "TradeExpired",
+    "TradeFinalized",
+    "TradeIntended",
+    "TradeRefused",
+    "TradeRefusedReason",
+    "TradeSigned",
+    "TradeSubmitted",
+    "Verdict",
+    "fact_id",
+]

@@ -1,0 +1,76 @@
+"""What the signer did: topic signed-txs."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar
+
+from xorj_core.facts.common import Position
+
+
+@dataclass(frozen=True, slots=True)
+class TradeSigned:
+    """A signature exists over exactly these bytes."""
+
+    CAUSE: ClassVar[tuple[str, ...]] = ("intent_id", "attempt")
+
+    intent_id: bytes
+    trade_id: bytes
+    vault: bytes
+    trade_seq: int
+    attempt: int
+    message_sha256: bytes
+    transaction: bytes  # serialised, signed
+    signature: bytes  # 64 bytes, the transaction's id
+    provider: str
+    policy_sha256: bytes
+    intent_position: Position
+    attempt_position: Position
+    control_offset: int  # control had been read up to here
+    signed_at_us: int
+
+
+class SigningRefusedReason(IntEnum):
+    """Why a SigningRefused was published."""
+
+    UNSPECIFIED = 0
+    CALLER_NOT_ALLOWED = 1
+    BAD_REQUEST = 2
+    RECORD_NOT_FOUND = 3
+    RECORD_MISMATCH = 4
+    NOT_AUDITED = 5
+    KILLED = 6
+    NO_LEASE = 7
+    OBSERVE_MODE = 8
+    MALFORMED_TRANSACTION = 9
+    PROGRAM_NOT_ALLOWED = 10
+    INTENT_MISMATCH = 11
+    ACCOUNTS_MISMATCH = 12
+    EXPIRY_OUT_OF_BOUNDS = 13
+    FEE_TOO_HIGH = 14
+    SETTINGS_MISSING = 15
+    PRICE_MISSING = 16
+    PRICE_STALE = 17
+    MINIMUM_OUT_TOO_LOW = 18
+    VALUE_CAP = 19
+    SEQUENCE_TAKEN = 20
+    ATTEMPT_TAKEN = 21
+    PROVIDER_FAILED = 22
+    BAD_SIGNATURE = 23
+    LEDGER_UNAVAILABLE = 24
+
+
+@dataclass(frozen=True, slots=True)
+class SigningRefused:
+    """The signer would not sign."""
+
+    CAUSE: ClassVar[tuple[str, ...]] = ("intent_id", "attempt", "reason", "refused_at_us")
+
+    intent_id: bytes
+    trade_id: bytes
+    vault: bytes
+    attempt: int
+    reason: SigningRefusedReason
+    detail: str
+    caller: str
+    attempt_position: Position
+    refused_at_us: int

@@ -1,0 +1,118 @@
+"""Owns how access rules reach the broker: the one place that uses a private call of the Kafka client.
+
+The client has request classes for access rules but no public call that sends them to the controller, so this module
+sends them through the admin client's private method. The client's version is pinned exactly for that reason.
+
+1. Only permissions are made, for literal names and every host; what nothing permits, the broker refuses.
+2. Creating a rule that exists changes nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.admin import CreateAclsRequest_v1
+from aiokafka.protocol.api import Request
+
+
+class ResourceKind(IntEnum):
+    """Numbers of the Kafka protocol."""
+
+    TOPIC = 2
+    GROUP = 3
+    CLUSTER = 4
+
+
+class Pattern(IntEnum):
+    """Whether a rule's name is a whole name or a beginning. Numbers of the Kafka protocol."""
+
+    LITERAL = 3
+    PREFIXED = 4
+
+
+class Operation(IntEnum):
+    """Numbers of the Kafka protocol."""
+
+    READ = 3
+    WRITE = 4
+    CREATE = 5
+    DELETE = 6
+    DESCRIBE = 8
+    DESCRIBE_CONFIGS = 10
+    IDEMPOTENT_WRITE = 12
+
+
+_PERMISSION_ALLOW = 3
+
+
+class AclRefused(Exception):
+    """The broker did not accept an access rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One permission: `principal` may do `operation` on the resource called `name`."""
+
+    principal: str
+    kind: ResourceKind
+    name: str
+    operation: Operation
+    pattern: Pattern = Pattern.LITERAL
+
+
+class _CreateAcls(Request[CreateAclsRequest_v1]):
+    """All rules in one request; the client's own class carries one rule at a time."""
+
+    API_KEY = CreateAclsRequest_v1.API_KEY
+
+    def __init__(self, grants: Sequence[Grant]) -> None:
+        self._grants = grants
+
+    def build(self, request_struct_class: type[CreateAclsRequest_v1]) -> CreateAclsRequest_v1:
+        rows = [
+            (grant.kind, grant.name, grant.pattern, f"User:{grant.principal}", "*", grant.operation, _PERMISSION_ALLOW)
+            for grant in self._grants
+        ]
+        return request_struct_class(rows)
+
+
+def writer_grants(principal: str, topics: Iterable[str]) -> list[Grant]:
+    """What a producer needs on its topics."""
+    return [
+        Grant(principal, ResourceKind.TOPIC, topic, operation)
+        for topic in topics
+        for operation in (Operation.WRITE, Operation.DESCRIBE)
+    ]
+
+
+def reader_grants(principal: str, topics: Iterable[str]) -> list[Grant]:
+    """What a consumer needs on its topics, with or without a group."""
+    return [
+        Grant(principal, ResourceKind.TOPIC, topic, operation)
+        for topic in topics
+        for operation in (Operation.READ, Operation.DESCRIBE)
+    ]
+
+
+def group_grants(groups: Mapping[str, Iterable[str]]) -> list[Grant]:
+    """What each principal needs on its consumer groups."""
+    return [
+        Grant(principal, ResourceKind.GROUP, group, Operation.READ)
+        for principal, names in groups.items()
+        for group in names
+    ]
+
+
+async def create_acls(admin: AIOKafkaAdminClient, grants: Sequence[Grant]) -> None:
+    """Makes the rules, all in one request. Raises AclRefused with every rule that was not accepted."""
+    distinct = list(dict.fromkeys(grants))
+    response: Any = await admin._send_to_controller(_CreateAcls(distinct))
+    refused = [
+        f"{grant.principal} {grant.operation.name} {grant.kind.name} {grant.name}: {message or code}"
+        for grant, (code, message) in zip(distinct, response.creations_responses, strict=True)
+        if code != 0
+    ]
+    if refused:
+        raise AclRefused("; ".join(refused))
