@@ -62,7 +62,7 @@ class Grant:
     pattern: Pattern = Pattern.LITERAL
 
 
-class _CreateAcls(Request[CreateAclsRequest_v1]):
+class _CreateAcls(Request[CreateAclsRequest_v1]):  # type: ignore[misc]
     """All rules in one request; the client's own class carries one rule at a time."""
 
     API_KEY = CreateAclsRequest_v1.API_KEY
@@ -111,7 +111,7 @@ async def create_acls(admin: AIOKafkaAdminClient, grants: Sequence[Grant]) -> No
     response: Any = await admin._send_to_controller(_CreateAcls(distinct))
     refused = [
         f"{grant.principal} {grant.operation.name} {grant.kind.name} {grant.name}: {message or code}"
-        for grant, (code, message) in zip(distinct, response.creations_responses, strict=True)
+        for grant, (code, message) in zip(distinct, response.creation_responses, strict=True)
         if code != 0
     ]
     if refused:
