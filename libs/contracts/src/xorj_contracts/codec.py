@@ -15,7 +15,7 @@ import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 from xorj.common.v1.common_pb2 import Position as PositionMessage
@@ -31,6 +31,21 @@ _LENGTHS = {"command_id": (16,), "key_id": (8,), "signature": (0, 64), "owner_si
 _KEYS_32 = re.compile(
     r"^(vault|owner|mint|mint_in|mint_out|trader|wallet|blockhash|head|\w+_sha256|\w*(fact|trade|intent|delta)_id)$"
 )
+
+
+R = TypeVar("R")
+
+
+def _per_class(function: Callable[[type[Any]], R]) -> Callable[[type[Any]], R]:
+    """Remembers the answer for each class (functools.cache, typed for classes)."""
+    answers: dict[type[Any], R] = {}
+
+    def remembered(cls: type[Any]) -> R:
+        if cls not in answers:
+            answers[cls] = function(cls)
+        return answers[cls]
+
+    return functools.update_wrapper(remembered, function)
 
 
 class Undecodable(ValueError):
@@ -130,8 +145,8 @@ def _set(message: Message, name: str, value: Any) -> None:
         setattr(message, name, value)
 
 
-@functools.cache
-def _fields(cls: Any) -> tuple[tuple[str, Callable[[str, Any], Any]], ...]:
+@_per_class
+def _fields(cls: type[Any]) -> tuple[tuple[str, Callable[[str, Any], Any]], ...]:
     """Each field of a core class with the function that reads it from a message."""
     hints = typing.get_type_hints(cls)
     return tuple((f.name, _reader(hints[f.name])) for f in dataclasses.fields(cls))
@@ -165,8 +180,9 @@ def _bytes(name: str, value: bytes) -> bytes:
     return value
 
 
-@functools.cache
-def message_class(cls: Any) -> type[Message]:
+@_per_class
+@_per_class
+def message_class(cls: type[Any]) -> type[Message]:
     """The generated message of a core class: its topic's package, and the file or the message it is nested in."""
     package = cls.__module__.rsplit(".", 1)[-1]
     if package == "common":

@@ -1,0 +1,45 @@
+"""How a principal reaches the broker: mutual TLS, and the id of the cluster that answers."""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaConnection:
+    """Address and PEM files of one principal; the certificate's CN is the principal."""
+
+    bootstrap: str
+    ca_file: Path
+    cert_file: Path
+    key_file: Path
+    client_id: str
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """A context that verifies the broker and presents the principal's certificate; raises OSError, SSLError."""
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(self.ca_file))
+        context.load_cert_chain(str(self.cert_file), str(self.key_file))
+        return context
+
+    def client_options(self) -> dict[str, Any]:
+        """What every aiokafka client of this principal is built with."""
+        return {
+            "bootstrap_servers": self.bootstrap,
+            "client_id": self.client_id,
+            "security_protocol": "SSL",
+            "ssl_context": self.ssl_context(),
+            "metadata_max_age_ms": 60_000,
+        }
+
+
+async def fetch_cluster_id(connection: KafkaConnection) -> str:
+    """The cluster's id as the broker states it; raises KafkaError when it cannot be reached."""
+    admin = AIOKafkaAdminClient(**connection.client_options())
+    await admin.start()
+    try:
+        return str((await admin.describe_cluster())["cluster_id"])
+    finally:
+        await admin.close()
