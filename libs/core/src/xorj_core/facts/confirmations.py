@@ -96,7 +96,7 @@ class TradeExpired:
     trade_id: bytes
     vault: bytes
     trade_seq: int
-    expiry_slot: int  # the latest of all attempts
+    expiry_slot: int  # of the intent: no attempt expires later
     context_slot: int  # of the finalized answer that proves it
     observed_trade_seq: int
     providers: int

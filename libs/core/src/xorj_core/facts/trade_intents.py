@@ -45,6 +45,7 @@ class TradeIntended:
     decimals_out: int
     value_micro_usd: int
     verdicts: tuple[Verdict, ...]
+    expiry_slot: int = 0  # no attempt may expire later: an intent without attempts ends too
 
 
 class TradeRefusedReason(IntEnum):

@@ -82,6 +82,7 @@ class TradeIntended(_message.Message):
     DECIMALS_OUT_FIELD_NUMBER: _builtins.int
     VALUE_MICRO_USD_FIELD_NUMBER: _builtins.int
     VERDICTS_FIELD_NUMBER: _builtins.int
+    EXPIRY_SLOT_FIELD_NUMBER: _builtins.int
     intent_id: _builtins.bytes
     """32 bytes"""
     trade_id: _builtins.bytes
@@ -102,6 +103,8 @@ class TradeIntended(_message.Message):
     decimals_in: _builtins.int
     decimals_out: _builtins.int
     value_micro_usd: _builtins.int
+    expiry_slot: _builtins.int
+    """no attempt may expire later: an intent without attempts ends too"""
     @_builtins.property
     def quote(self) -> Global___TradeIntended.Quote: ...
     @_builtins.property
@@ -128,10 +131,11 @@ class TradeIntended(_message.Message):
         decimals_out: _builtins.int = ...,
         value_micro_usd: _builtins.int = ...,
         verdicts: _abc.Iterable[_common_pb2.Verdict] | None = ...,
+        expiry_slot: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["quote", b"quote"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_in_base_units", b"amount_in_base_units", "amount_out_min_base_units", b"amount_out_min_base_units", "decimals_in", b"decimals_in", "decimals_out", b"decimals_out", "delta_id", b"delta_id", "intent_id", b"intent_id", "mint_in", b"mint_in", "mint_out", b"mint_out", "price_in_fact_id", b"price_in_fact_id", "price_in_pico_usd", b"price_in_pico_usd", "price_out_fact_id", b"price_out_fact_id", "price_out_pico_usd", b"price_out_pico_usd", "quote", b"quote", "slippage_bps_max", b"slippage_bps_max", "trade_id", b"trade_id", "trade_seq", b"trade_seq", "value_micro_usd", b"value_micro_usd", "vault", b"vault", "verdicts", b"verdicts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_in_base_units", b"amount_in_base_units", "amount_out_min_base_units", b"amount_out_min_base_units", "decimals_in", b"decimals_in", "decimals_out", b"decimals_out", "delta_id", b"delta_id", "expiry_slot", b"expiry_slot", "intent_id", b"intent_id", "mint_in", b"mint_in", "mint_out", b"mint_out", "price_in_fact_id", b"price_in_fact_id", "price_in_pico_usd", b"price_in_pico_usd", "price_out_fact_id", b"price_out_fact_id", "price_out_pico_usd", b"price_out_pico_usd", "quote", b"quote", "slippage_bps_max", b"slippage_bps_max", "trade_id", b"trade_id", "trade_seq", b"trade_seq", "value_micro_usd", b"value_micro_usd", "vault", b"vault", "verdicts", b"verdicts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
