@@ -57,6 +57,8 @@ class SigningRefusedReason(IntEnum):
     PROVIDER_FAILED = 22
     BAD_SIGNATURE = 23
     LEDGER_UNAVAILABLE = 24
+    LOG_UNAVAILABLE = 25
+    SETTINGS_FORBID = 26
 
 
 @dataclass(frozen=True, slots=True)

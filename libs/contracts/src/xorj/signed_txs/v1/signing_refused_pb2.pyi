@@ -55,6 +55,8 @@ class SigningRefused(_message.Message):
         REASON_PROVIDER_FAILED: SigningRefused._Reason.ValueType  # 22
         REASON_BAD_SIGNATURE: SigningRefused._Reason.ValueType  # 23
         REASON_LEDGER_UNAVAILABLE: SigningRefused._Reason.ValueType  # 24
+        REASON_LOG_UNAVAILABLE: SigningRefused._Reason.ValueType  # 25
+        REASON_SETTINGS_FORBID: SigningRefused._Reason.ValueType  # 26
 
     class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
     REASON_UNSPECIFIED: SigningRefused.Reason.ValueType  # 0
@@ -82,6 +84,8 @@ class SigningRefused(_message.Message):
     REASON_PROVIDER_FAILED: SigningRefused.Reason.ValueType  # 22
     REASON_BAD_SIGNATURE: SigningRefused.Reason.ValueType  # 23
     REASON_LEDGER_UNAVAILABLE: SigningRefused.Reason.ValueType  # 24
+    REASON_LOG_UNAVAILABLE: SigningRefused.Reason.ValueType  # 25
+    REASON_SETTINGS_FORBID: SigningRefused.Reason.ValueType  # 26
 
     INTENT_ID_FIELD_NUMBER: _builtins.int
     TRADE_ID_FIELD_NUMBER: _builtins.int
