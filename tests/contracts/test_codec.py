@@ -5,6 +5,7 @@ import typing
 from typing import Any
 
 import pytest
+from xorj.envelope.v1.envelope_pb2 import Envelope as EnvelopeMessage
 from xorj_contracts import codec
 from xorj_contracts.codec import Envelope, Undecodable, decode, encode, message_class
 from xorj_core.canonical import canonical_bytes
@@ -12,7 +13,6 @@ from xorj_core.facts import Fact, fact_id
 from xorj_core.facts.prices import ReferencePriceObserved
 
 from tests.contracts.fact_examples import FACT_CLASSES, example, examples
-from xorj.envelope.v1.envelope_pb2 import Envelope as EnvelopeMessage
 
 
 def envelope_of(fact: Fact) -> Envelope:
@@ -29,8 +29,9 @@ def test_every_fact_survives_the_codec(fact: Fact) -> None:
 @pytest.mark.parametrize("cls", FACT_CLASSES, ids=lambda c: c.__name__)
 def test_fact_and_message_have_the_same_fields_in_the_same_order(cls: type[Any]) -> None:
     def compare(core: type[Any]) -> None:
-        message_fields = [f.name for f in sorted(message_class(core).DESCRIPTOR.fields, key=lambda f: f.number)]
-        assert [f.name for f in dataclasses.fields(core)] == message_fields, core.__name__
+        by_number = message_class(core).DESCRIPTOR.fields_by_number
+        message_fields = [by_number[number].name for number in sorted(by_number)]
+        assert [f.name for f in dataclasses.fields(core)] == message_fields, core
         for hint in typing.get_type_hints(core).values():
             inner = typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else hint
             if dataclasses.is_dataclass(inner):

@@ -40,10 +40,10 @@ def configuration_of(topic: Topic) -> dict[str, str]:
     return {**times, "cleanup.policy": "delete", "retention.ms": str(retention), "retention.bytes": "-1"}
 
 
-def grants() -> tuple[Grant, ...]:
+def grants(topics: tuple[Topic, ...] = TOPICS) -> tuple[Grant, ...]:
     """Every permission that follows from the topic table."""
     rules: list[Grant] = []
-    for topic in TOPICS:
+    for topic in topics:
         for writer in topic.writers:
             rules.extend(writer_grants(writer, [topic.name]))
         for reader in readers_of(topic):
