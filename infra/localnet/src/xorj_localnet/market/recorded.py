@@ -1,12 +1,12 @@
 """The scenario made of recordings: real hourly prices, real mints, and the wallets of a real leaderboard.
 
-Directory: `tokens/verified_tokens.csv` (mint, symbol, name, decimals), `prices/<SYMBOL>_USDT-1h.csv` (its close column),
-`traders/leaderboard.json`.
+Directory: `tokens/verified_tokens.csv` (mint, symbol, name, decimals), `prices/<SYMBOL>_USDT-1h.csv` (its close
+column), `traders/leaderboard.json`.
 
 1. Every number is read exactly: closes and metrics as Decimal, prices as whole pico-USD.
-2. A trader's allocation is a rule, for the recording has none: of SHA-256 of the wallet's address, byte i modulo 9, plus
-   1, is the number of shares of SOL, BONK, JTO and USDC in that order; what rounding leaves goes to USDC.
-3. Ranks go by recorded profit; trust comes from `xorj_localnet.market.trust`, and wallets that it distrusts are left out.
+2. A trader's allocation is a rule, for the recording has none: of SHA-256 of the wallet's address, byte i modulo 9,
+   plus 1, is the number of shares of SOL, BONK, JTO and USDC in that order; what rounding leaves goes to USDC.
+3. Ranks go by recorded profit; trust comes from `xorj_localnet.market.trust`; wallets that it distrusts are left out.
 """
 
 import csv
@@ -35,7 +35,7 @@ def recorded_scenario(directory: Path, *, rows_per_tick: int) -> Scenario:
                 closes = read_closes(directory / "prices" / f"{token.symbol}_USDT-1h.csv")
                 prices[token.mint] = Recorded(closes, rows_per_tick)
         traders = read_traders((directory / "traders" / "leaderboard.json").read_bytes(), tokens)
-    except (OSError, KeyError, ValueError, ArithmeticError) as error:
+    except (OSError, KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise ScenarioError(f"recordings in {directory}: {type(error).__name__} {error}") from error
     return Scenario("recorded", tokens, prices, traders)
 
@@ -101,5 +101,5 @@ def _record(entry: dict[str, Json]) -> Record:
 
 def _decimal(value: Json) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise ValueError(f"not a number: {value!r}")
+        raise TypeError(f"not a number: {value!r}")
     return Decimal(value)

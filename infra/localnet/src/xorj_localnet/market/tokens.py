@@ -46,4 +46,4 @@ def usd(price_pico_usd: int) -> Decimal:
 
 def value_in_base_units(value_pico_usd: int, price_pico_usd: int, decimals: int) -> int:
     """How many base units of a token are worth `value_pico_usd`, rounded down."""
-    return value_pico_usd * 10**decimals // price_pico_usd
+    return value_pico_usd * int(10**decimals) // price_pico_usd

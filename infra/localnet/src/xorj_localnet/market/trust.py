@@ -1,9 +1,9 @@
-"""How the local engine turns a wallet's recorded metrics into a trust score: whole numbers only, and no faith in wonders.
+"""How the local engine turns a wallet's recorded metrics into a trust score: whole numbers, no faith in wonders.
 
 1. A wallet whose record is too short or too good to be true gets no score at all.
-2. A score starts at 100.00 and loses: up to 10 points for the share of tokens that lost money, 20 for the share that lost
-   more than half, 10 for the share of trades made in the same seconds as a launch, and 0.02 for each token that its
-   record lacks to 200.
+2. A score starts at 100.00 and loses: up to 10 points for the share of tokens that lost money, up to 20 for the share
+   that lost more than half, up to 10 for the share of trades that the recording marks as fast, and 0.02 for each token
+   that its record lacks to 200.
 """
 
 from dataclasses import dataclass

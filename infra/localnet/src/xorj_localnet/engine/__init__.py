@@ -1,0 +1,1 @@
+"""Stand-in for the Quantitative Engine: serves a ranking, which the demo and tests may replace."""
