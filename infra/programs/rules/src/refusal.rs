@@ -1,0 +1,38 @@
+//! Every reason for which the vault program refuses. Numbers are published in idl/vault.json and never reused.
+
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    UnknownInstruction = 6000,
+    MalformedData = 6001,
+    WrongAccounts = 6002,
+    WrongConfig = 6003,
+    WrongVault = 6004,
+    WrongTradeAuthority = 6005,
+    WrongMint = 6006,
+    WrongTokenAccount = 6007,
+    WrongTokenProgram = 6008,
+    NotUpgradeAuthority = 6009,
+    AlreadyInitialized = 6010,
+    InvalidConfiguration = 6011,
+    NotAdmin = 6012,
+    NotOwner = 6013,
+    WrongBotAuthority = 6014,
+    Paused = 6015,
+    BotDisabled = 6016,
+    WrongSequence = 6017,
+    Expired = 6018,
+    ExpiryTooFar = 6019,
+    SwapProgramNotAllowed = 6020,
+    AccountsHashMismatch = 6021,
+    InsufficientFunds = 6022,
+    TooMuchIn = 6023,
+    TooLittleOut = 6024,
+    AccountStateChanged = 6025,
+    LamportsLower = 6026,
+    VaultChangedDuringSwap = 6027,
+    CalledByAnotherProgram = 6028,
+    UnsupportedMint = 6029,
+    ZeroAmount = 6030,
+    Overflow = 6031,
+}

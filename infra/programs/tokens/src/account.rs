@@ -1,0 +1,79 @@
+//! Token accounts and mints, read by offset. SPL Token and Token-2022 share these first 165 and 82 bytes.
+
+use pinocchio::{AccountView, Address, error::ProgramError};
+use rules::{Refusal, array_at, u64_at};
+
+use crate::{SPL_TOKEN, TOKEN_2022, refused};
+
+const MINT_LEN: usize = 82;
+const ACCOUNT_LEN: usize = 165;
+const INITIALIZED: u8 = 1;
+
+pub fn is_token_program(address: &Address) -> bool {
+    address == &SPL_TOKEN || address == &TOKEN_2022
+}
+
+/// Base units in a token account that was checked before; refused when it is no token account any more.
+pub fn balance_of(account: &AccountView) -> Result<u64, ProgramError> {
+    u64_at(&account.try_borrow()?, 64).map_err(refused)
+}
+
+/// A mint without extensions.
+pub struct Mint {
+    pub decimals: u8,
+}
+
+impl Mint {
+    /// `WrongMint` unless owned by `token_program`; `UnsupportedMint` when it carries any extension or is not initialised.
+    pub fn read(account: &AccountView, token_program: &Address) -> Result<Self, ProgramError> {
+        if !account.owned_by(token_program) {
+            return Err(refused(Refusal::WrongMint));
+        }
+        let data = account.try_borrow()?;
+        if data.len() != MINT_LEN || data[45] != 1 {
+            return Err(refused(Refusal::UnsupportedMint));
+        }
+        Ok(Self { decimals: data[44] })
+    }
+}
+
+/// A token account's state, as far as control over its funds depends on it.
+#[derive(Clone, Copy)]
+pub struct Holding {
+    pub amount: u64,
+    pub lamports_beside_amount: u64,
+    pub len: usize,
+    usable: bool,
+}
+
+impl Holding {
+    /// Reads an account that must belong to `token_program`, hold `mint` and be `authority`'s; `WrongTokenAccount` otherwise.
+    ///
+    /// Wrapped SOL counts its amount as lamports, so `lamports_beside_amount` leaves that part out.
+    #[inline(never)]
+    pub fn read(account: &AccountView, token_program: &Address, mint: &Address, authority: &Address) -> Result<Self, ProgramError> {
+        let wrong = refused(Refusal::WrongTokenAccount);
+        if !account.owned_by(token_program) {
+            return Err(wrong);
+        }
+        let data = account.try_borrow()?;
+        if data.len() < ACCOUNT_LEN || &data[..32] != mint.as_ref() || &data[32..64] != authority.as_ref() {
+            return Err(wrong);
+        }
+        let option = |at: usize| array_at::<4>(&data, at).map(u32::from_le_bytes).map_err(refused);
+        let amount = u64_at(&data, 64).map_err(refused)?;
+        let (delegate, native, close_authority) = (option(72)?, option(109)?, option(129)?);
+        let held_as_lamports = if native == 0 { 0 } else { amount };
+        Ok(Self {
+            amount,
+            lamports_beside_amount: account.lamports().saturating_sub(held_as_lamports),
+            len: data.len(),
+            usable: data[108] == INITIALIZED && delegate == 0 && close_authority == 0,
+        })
+    }
+
+    /// Neither frozen nor under anybody's delegation or close authority.
+    pub fn is_only_its_owners(&self) -> bool {
+        self.usable
+    }
+}

@@ -1,0 +1,19 @@
+//! What both programs share of the chain: token accounts as they are laid out, and the calls to the token,
+//! associated-token and system programs.
+#![no_std]
+
+mod account;
+mod address;
+mod call;
+
+pub use account::{Holding, Mint, balance_of, is_token_program};
+pub use address::{ASSOCIATED_TOKEN, SPL_TOKEN, SYSTEM, TOKEN_2022, UPGRADEABLE_LOADER, associated};
+pub use call::{NewAccount, NewAssociated, Transfer, create_account, create_associated, initialize_token_account, transfer};
+
+use pinocchio::error::ProgramError;
+use rules::Refusal;
+
+/// A refusal as the error code that the transaction ends with.
+pub fn refused(refusal: Refusal) -> ProgramError {
+    ProgramError::Custom(refusal as u32)
+}
