@@ -125,7 +125,7 @@ class BrokerFiles:
             raise BrokerFailed(f"{len(missing)} Kafka jars are missing in {home.jars}: run `make setup`")
         self.runtime = find_java()
         archive = archive_for(home, self.runtime)
-        self._java = java_command(self.runtime, home.jars, archive if archive.exists() else None)
+        self.java = java_command(self.runtime, home.jars, archive if archive.exists() else None)
 
     def write_properties(self, port: int, controller_port: int) -> None:
         """Writes the broker's settings for these ports."""
@@ -152,7 +152,7 @@ class BrokerFiles:
         tool = ("kafka.tools.StorageTool", "format", "-t", _new_uuid(), "-c", str(self.properties))
         try:
             done = subprocess.run(
-                (*self._java, *tool), capture_output=True, text=True, timeout=FORMAT_S_MAX, check=False
+                (*self.java, *tool), capture_output=True, text=True, timeout=FORMAT_S_MAX, check=False
             )
         except subprocess.TimeoutExpired as error:
             raise BrokerFailed(f"formatting {self.data} took more than {FORMAT_S_MAX:g} s") from error
@@ -172,7 +172,7 @@ class BrokerFiles:
         async def listens() -> bool:
             return await asyncio.to_thread(accepts, port)
 
-        program, *arguments = self._java
+        program, *arguments = self.java
         argv = (program, *options, *arguments, "kafka.Kafka", str(self.properties))
         return ProcessSpec("broker", argv, ready=listens, ready_s_max=READY_S_MAX, stop_s_max=10.0, cwd=self.directory)
 

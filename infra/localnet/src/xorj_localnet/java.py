@@ -32,7 +32,7 @@ class JavaRuntime:
 def _candidates() -> Iterator[Path]:
     named = os.environ.get("XORJ_JAVA", "")
     if named:
-        yield Path(named)
+        yield Path(named).absolute()
         return
     home = os.environ.get("JAVA_HOME", "")
     if home:

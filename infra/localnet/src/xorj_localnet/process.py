@@ -37,6 +37,8 @@ class ProcessSpec:
     death_signal: signal.Signals = signal.SIGKILL
     """What the kernel sends to this process when the process that started it dies (Linux)."""
     user_and_group: tuple[int, int] | None = None
+    ready_file: Path | None = None
+    """A JSON object that the process writes when it serves; it is removed before every start."""
     cwd: Path | None = None
 
 

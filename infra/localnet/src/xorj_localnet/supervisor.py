@@ -21,12 +21,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from xorj_localnet.files import write_json
 from xorj_localnet.process import ProcessId, ProcessSpec, end_all, identify
 
 READY_POLL_S = 0.03
+DEATH_POLL_S = 0.2
 LAST_LINES = 15
 
 
@@ -127,6 +128,9 @@ class Supervisor:
         user = "-" if spec.user_and_group is None else "{}:{}".format(*spec.user_and_group)
         wrapper = (sys.executable, "-I", "-S", str(Path(__file__).with_name("child.py")))
         wrapped = (*wrapper, str(os.getpid()), str(int(spec.death_signal)), user, program, *spec.argv[1:])
+        if spec.ready_file is not None:
+            spec.ready_file.parent.mkdir(parents=True, exist_ok=True)
+            spec.ready_file.unlink(missing_ok=True)
         with self.log_file(spec.name).open("ab") as log:
             process = subprocess.Popen(
                 wrapped,
@@ -150,7 +154,8 @@ class Supervisor:
             code = child.process.poll()
             if code is not None:
                 raise ChildFailed(name, f"ended with status {code} before it was ready", self.last_lines(name))
-            if await child.spec.ready():
+            written = child.spec.ready_file is None or child.spec.ready_file.exists()
+            if written and await child.spec.ready():
                 return
             if time.monotonic() > deadline:
                 what = f"was not ready within {child.spec.ready_s_max:g} s"
@@ -225,6 +230,21 @@ class Supervisor:
         """Name to exit status (negative: signal) of the children that ended by themselves."""
         codes = {name: child.process.poll() for name, child in self._children.items() if not child.ended_on_purpose}
         return {name: code for name, code in codes.items() if code is not None}
+
+    async def wait_for_death(self) -> NoReturn:
+        """Waits until a child ends by itself, then raises ChildFailed for it."""
+        while True:
+            for name, code in self.dead().items():
+                raise ChildFailed(name, f"ended by itself with status {code}", self.last_lines(name))
+            await asyncio.sleep(DEATH_POLL_S)
+
+    def said_when_ready(self, name: str) -> dict[str, object]:
+        """The JSON object that the child wrote to its ready file. Raises SupervisorError when there is none."""
+        path = self._child(name).spec.ready_file
+        said = json.loads(path.read_bytes()) if path is not None and path.exists() else None
+        if not isinstance(said, dict):
+            raise SupervisorError(f"{name} wrote no JSON object when it was ready")
+        return said
 
     def log_file(self, name: str) -> Path:
         return self.logs_directory / f"{name}.log"
