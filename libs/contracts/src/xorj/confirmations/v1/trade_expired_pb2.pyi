@@ -35,7 +35,7 @@ class TradeExpired(_message.Message):
     vault: _builtins.bytes
     trade_seq: _builtins.int
     expiry_slot: _builtins.int
-    """the latest of all attempts"""
+    """of the intent: no attempt expires later"""
     context_slot: _builtins.int
     """of the finalized answer that proves it"""
     observed_trade_seq: _builtins.int
