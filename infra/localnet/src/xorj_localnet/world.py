@@ -1,10 +1,10 @@
-"""Owns one local world as a whole: which parts it has, in which order they start and stop, and what it says about itself.
+"""Owns one local world as a whole: its parts, in which order they start and stop, and what it says about itself.
 
-`async with World(options) as world:` starts broker, database, topics, rules and schemas; processes and services are added
-with `start_process` and `start_service`. `world.json` is there exactly while the world is ready.
+`async with World(options) as world:` starts broker, database, topics, rules and schemas; processes and services are
+added with `start_process` and `start_service`. `world.json` is there exactly while the world is ready.
 
 1. A fresh world keeps nothing of the one before: the local chain forgets when it stops, so log and database must too.
-2. What a service is told, it is told by its environment; what of the caller's environment begins with XORJ_ is not passed on.
+2. What a service is told, it is told by its environment; the caller's own XORJ_ settings are not passed on.
 3. Two worlds in two directories share nothing but the caches.
 """
 
@@ -197,6 +197,19 @@ class World:
         """Starts a process again as it was described, ending it first if it runs; returns the new pid."""
         return await self.supervisor.restart(name)
 
+    async def until_told_to_stop(self) -> None:
+        """Waits for Ctrl-C or SIGTERM. Raises ChildFailed when a process ends by itself before that."""
+        told = asyncio.create_task(until_told_to_stop())
+        died = asyncio.create_task(self.supervisor.wait_for_death())
+        try:
+            done, _ = await asyncio.wait((told, died), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            told.cancel()
+            died.cancel()
+            await asyncio.gather(told, died, return_exceptions=True)
+
     def logs(self, name: str) -> str:
         """Everything the process wrote so far."""
         path = self.supervisor.log_file(name)
@@ -258,11 +271,14 @@ class World:
 
 
 async def _alone() -> int:
-    async with World(progress=lambda step, took_ms: sys.stderr.write(f"{step}: {took_ms:.0f} ms\n")) as world:
+    def tell(step: str, took_ms: float) -> None:
+        sys.stderr.write(f"{step}: {took_ms:.0f} ms\n")
+
+    async with World(progress=tell) as world:
         world.publish()
         sys.stdout.write(f"world in {world.directory}; Ctrl-C stops it\n")
         sys.stdout.flush()
-        await until_told_to_stop()
+        await world.until_told_to_stop()
     return 0
 
 
