@@ -112,6 +112,14 @@ def decode(value: bytes | None) -> Decoded:
     return Decoded(envelope, fact)
 
 
+def fact_type(value: bytes | None) -> str:
+    """The name of the fact in a record value by its envelope alone ("" if unreadable): for skipping, never for trust."""
+    try:
+        return EnvelopeMessage.FromString(value or b"").type.rpartition(".")[2]
+    except DecodeError:
+        return ""
+
+
 def position_to_message(position: Position) -> PositionMessage:
     """A position as the signer's gRPC carries it."""
     return typing.cast(PositionMessage, to_message(position))
