@@ -80,9 +80,7 @@ def read_object(data: bytes) -> BpfObject:
         if section[1] == 9:
             for at in range(section[4], section[4] + section[5], 16):
                 place, info = struct.unpack_from("<QQ", data, at)
-                relocations.setdefault(section[7], []).append(
-                    Relocation(place, info & 0xFFFFFFFF, symbols[info >> 32])
-                )
+                relocations.setdefault(section[7], []).append(Relocation(place, info & 0xFFFFFFFF, symbols[info >> 32]))
     sections = tuple(
         Section(
             text(raw[names_at][4] + entry[0]), entry[1], entry[2],

@@ -14,14 +14,33 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from elf import HEAD_LEN, BpfObject, Extent, LinkError, Relocation, finish, pad, read_object  # noqa: E402
-from lower import ENTRY, bitcode_to_object  # noqa: E402
+from elf import HEAD_LEN, BpfObject, Extent, LinkError, Relocation, finish, pad, read_object
+from lower import ENTRY, bitcode_to_object
 
 SYSCALLS = frozenset(
-    """abort sol_panic_ sol_log_ sol_log_64_ sol_log_compute_units_ sol_log_pubkey sol_log_data
-    sol_create_program_address sol_try_find_program_address sol_sha256 sol_get_sysvar sol_get_clock_sysvar
-    sol_get_rent_sysvar sol_memcpy_ sol_memmove_ sol_memcmp_ sol_memset_ sol_invoke_signed_c sol_set_return_data
-    sol_get_return_data sol_get_stack_height""".split()
+    (
+        "abort",
+        "sol_panic_",
+        "sol_log_",
+        "sol_log_64_",
+        "sol_log_compute_units_",
+        "sol_log_pubkey",
+        "sol_log_data",
+        "sol_create_program_address",
+        "sol_try_find_program_address",
+        "sol_sha256",
+        "sol_get_sysvar",
+        "sol_get_clock_sysvar",
+        "sol_get_rent_sysvar",
+        "sol_memcpy_",
+        "sol_memmove_",
+        "sol_memcmp_",
+        "sol_memset_",
+        "sol_invoke_signed_c",
+        "sol_set_return_data",
+        "sol_get_return_data",
+        "sol_get_stack_height",
+    )
 )
 R_BPF_64_64, R_BPF_64_ABS64, R_BPF_64_32 = 1, 2, 10
 R_RELATIVE, R_CALL = 8, 10
@@ -141,9 +160,10 @@ def main(arguments: Sequence[str]) -> int:
             next(words)
         elif word.endswith(".o"):
             objects.append(word)
+    if len(objects) != 1 or not output:
+        sys.stderr.write(f"linker: expected one bitcode file (fat link-time optimisation), got {objects}\n")
+        return 1
     try:
-        if len(objects) != 1 or not output:
-            raise LinkError(f"expected one bitcode file (fat link-time optimisation), got {objects}")
         made = bitcode_to_object(Path(os.environ["LLVM"]), Path(objects[0]), features)
         Path(output).write_bytes(link(read_object(made)))
     except LinkError as error:
