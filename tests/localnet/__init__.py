@@ -1,0 +1,1 @@
+"""The local world: set-up, supervision, broker and database."""
