@@ -7,13 +7,15 @@ sends them through the admin client's private method. The client's version is pi
 2. Creating a rule that exists changes nothing.
 """
 
+import asyncio
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.protocol.admin import CreateAclsRequest_v1
+from aiokafka.protocol.admin import CreateAclsRequest_v1, DescribeAclsRequest
 from aiokafka.protocol.api import Request
 
 
@@ -45,6 +47,7 @@ class Operation(IntEnum):
 
 
 _PERMISSION_ALLOW = 3
+IN_FORCE_S_MAX = 10.0
 
 
 class AclRefused(Exception):
@@ -116,3 +119,26 @@ async def create_acls(admin: AIOKafkaAdminClient, grants: Sequence[Grant]) -> No
     ]
     if refused:
         raise AclRefused("; ".join(refused))
+    await _until_in_force(admin, set(distinct))
+
+
+async def _until_in_force(admin: AIOKafkaAdminClient, wanted: set[Grant]) -> None:
+    """The controller answers before the broker's own authorizer knows the rules: waits until it lists them all."""
+    deadline = time.monotonic() + IN_FORCE_S_MAX
+    while missing := wanted - await list_acls(admin):
+        if time.monotonic() > deadline:
+            raise AclRefused(f"{len(missing)} rules are not in force after {IN_FORCE_S_MAX} s")
+        await asyncio.sleep(0.02)
+
+
+async def list_acls(admin: AIOKafkaAdminClient) -> set[Grant]:
+    """The permissions that the broker has in force for topics and groups."""
+    any_kind, any_pattern, any_operation, any_permission = 1, 1, 1, 1
+    request = DescribeAclsRequest(any_kind, None, any_pattern, None, None, any_operation, any_permission)
+    response: Any = await admin._send_request(request)
+    return {
+        Grant(principal.removeprefix("User:"), ResourceKind(kind), name, Operation(operation), Pattern(pattern))
+        for kind, name, pattern, rules in response.resources
+        for principal, _, operation, permission in rules
+        if permission == _PERMISSION_ALLOW
+    }

@@ -26,6 +26,14 @@ FETCH_WAIT_MS_MAX = 100
 """How long the broker holds an empty fetch; a new record ends it at once."""
 
 
+START_DEADLINE_S = 10.0
+"""A client that may not read a topic asks for its offsets for ever: this bounds it."""
+
+
+class ReadRefused(Exception):
+    """The topics could not be opened."""
+
+
 @dataclass(frozen=True, slots=True)
 class LogRecord:
     """One record as the broker returned it; `timestamp_ms` is its append time."""
@@ -75,12 +83,26 @@ class LogReader:
             heartbeat_interval_ms=1_000,
             partition_assignment_strategy=(RangePartitionAssignor,),
         )
-        await self._consumer.start()
+        try:
+            async with asyncio.timeout(START_DEADLINE_S):
+                await self._consumer.start()
+                await self._begin()
+        except TimeoutError:
+            await self._consumer.stop()
+            raise ReadRefused(
+                f"{self._connection.client_id} cannot read {', '.join(self._topics)}: "
+                f"no answer within {START_DEADLINE_S:g} s; is the principal allowed to?"
+            ) from None
+        except BaseException:
+            await self._consumer.stop()
+            raise
+        return self
+
+    async def _begin(self) -> None:
         if self._group is None:
             await self._assign()
         else:
             self._consumer.subscribe(self._topics, listener=_FromTheBeginning(self._consumer, self._on_assigned))
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
