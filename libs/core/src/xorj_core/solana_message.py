@@ -1,6 +1,7 @@
 """Reads Solana v0 messages strictly, so that what is judged is exactly what would be signed.
 
-1. Only version 0 is read; any other prefix, trailing byte, index out of range or second spelling of a length is refused.
+1. Only version 0 is read; another prefix, a trailing byte, an index out of range or a second spelling of a length is
+   refused.
 2. `serialise(decode(bytes)) == bytes`, checked on every decode.
 3. Writable lookups of all tables come before read-only ones, as the runtime loads them.
 """
@@ -153,9 +154,11 @@ def resolve(message: Message, tables: Mapping[bytes, tuple[bytes, ...]]) -> tupl
         # The runtime takes the write privilege from programs that the message calls.
         accounts.append(Account(key, signer=index < signers, writable=asked and key not in called))
     for lookup in message.lookups:
-        accounts += [Account(_entry(tables, lookup.table, i), signer=False, writable=True) for i in lookup.writable_indexes]
+        loaded = (_entry(tables, lookup.table, index) for index in lookup.writable_indexes)
+        accounts += [Account(key, signer=False, writable=True) for key in loaded]
     for lookup in message.lookups:
-        accounts += [Account(_entry(tables, lookup.table, i), signer=False, writable=False) for i in lookup.readonly_indexes]
+        loaded = (_entry(tables, lookup.table, index) for index in lookup.readonly_indexes)
+        accounts += [Account(key, signer=False, writable=False) for key in loaded]
     if len({account.key for account in accounts}) != len(accounts):
         raise MalformedMessage("an account is loaded twice")
     return tuple(accounts)

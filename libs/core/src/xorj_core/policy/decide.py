@@ -5,20 +5,22 @@ Checks run in the order below; the first that fails is the refusal.
 1. The plan belongs to the intent, and both ids follow from their causes.
 2. The bytes hold one `bot_trade` of this intent, our key is the only signer, and nothing else happens.
 3. The trade expires soon, its fee is bounded, and the plan says the same as the bytes.
-4. The owner allows it: enabled, both mints allowed, value and slippage within the settings.
-5. It brings at least the reference value less the owner's slippage, by prices that are known here and fresh.
+4. The owner allows it: enabled, both mints allowed, value within the settings.
+5. It brings at least the reference value less the owner's slippage (never more than the risk profile's), by prices that
+   are known here and fresh.
 """
 
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from xorj_core import ids
+from xorj_core.bounds import reference_bound
 from xorj_core.facts.prices import ReferencePriceObserved
 from xorj_core.facts.signed_txs import SigningRefusedReason as Reason
 from xorj_core.facts.trade_intents import AttemptPlanned, TradeIntended
 from xorj_core.facts.user_settings import SettingsChanged
+from xorj_core.money import value_micro_usd
 from xorj_core.policy.limits import PolicyLimits
-from xorj_core.policy.price_bound import reference_amount_out_min, value_micro_usd
 from xorj_core.policy.trade_instruction import (
     BadTradeData,
     NotOurs,
@@ -26,6 +28,7 @@ from xorj_core.policy.trade_instruction import (
     accounts_hash,
     read_instructions,
 )
+from xorj_core.profiles import LIMITS
 from xorj_core.solana_message import Account, MalformedMessage, Message, decode, resolve
 
 LAMPORTS_PER_SIGNATURE = 5_000
@@ -91,7 +94,7 @@ def decide_signing(inputs: SigningInputs, limits: PolicyLimits) -> Decision:
     return (
         _check_accounts(message, accounts, instructions, inputs.bot_authority)
         or _check_arguments(instructions, inputs.intent)
-        or _check_plan(message, instructions, inputs.plan, limits)
+        or _check_plan(message, instructions, inputs, limits)
         or _check_value(inputs, limits)
     )
 
@@ -143,9 +146,11 @@ def _check_arguments(instructions: TradeInstructions, intent: TradeIntended) -> 
 
 
 def _check_plan(
-    message: Message, instructions: TradeInstructions, plan: AttemptPlanned, limits: PolicyLimits
+    message: Message, instructions: TradeInstructions, inputs: SigningInputs, limits: PolicyLimits
 ) -> Denied | None:
-    expiry = instructions.trade.expiry_slot
+    plan, expiry = inputs.plan, instructions.trade.expiry_slot
+    if expiry > inputs.intent.expiry_slot:
+        return Denied(Reason.EXPIRY_OUT_OF_BOUNDS, f"expires at {expiry}, its intent at {inputs.intent.expiry_slot}")
     if expiry != plan.expiry_slot or not plan.planned_slot < expiry <= plan.planned_slot + limits.expiry_slots_max:
         return Denied(Reason.EXPIRY_OUT_OF_BOUNDS, f"expires at {expiry}, planned at {plan.planned_slot}")
     if message.blockhash != plan.blockhash:
@@ -165,6 +170,9 @@ def _check_value(inputs: SigningInputs, limits: PolicyLimits) -> Decision:
         return Denied(Reason.SETTINGS_MISSING, "the owner's settings are not known here")
     if not settings.enabled:
         return Denied(Reason.SETTINGS_FORBID, "the owner has disabled trading")
+    profile = LIMITS.get(settings.profile)
+    if profile is None:
+        return Denied(Reason.SETTINGS_MISSING, "the owner's settings name no risk profile")
     if not {intent.mint_in, intent.mint_out} <= set(settings.allowed_mints) or intent.mint_in == intent.mint_out:
         return Denied(Reason.SETTINGS_FORBID, "a mint that the owner does not allow")
     prices = _usable_prices(inputs, limits)
@@ -175,13 +183,13 @@ def _check_value(inputs: SigningInputs, limits: PolicyLimits) -> Decision:
     cap = min(settings.trade_value_micro_usd_max, limits.trade_value_micro_usd_max)
     if intent.amount_in_base_units <= 0 or value > cap:
         return Denied(Reason.VALUE_CAP, f"{value} micro-USD, at most {cap}")
-    bound = reference_amount_out_min(
-        amount_in_base_units=intent.amount_in_base_units,
-        price_in_pico_usd=price_in.price_pico_usd,
-        price_out_pico_usd=price_out.price_pico_usd,
-        decimals_in=price_in.decimals,
-        decimals_out=price_out.decimals,
-        slippage_bps=min(settings.slippage_bps_max, limits.slippage_bps_max),
+    bound = reference_bound(
+        intent.amount_in_base_units,
+        price_in.price_pico_usd,
+        price_in.decimals,
+        price_out.price_pico_usd,
+        price_out.decimals,
+        min(settings.slippage_bps_max, profile.slippage_bps_max),
     )
     if intent.amount_out_min_base_units < bound or intent.amount_out_min_base_units <= 0:
         detail = f"{intent.amount_out_min_base_units} base units out, reference prices ask for {bound}"

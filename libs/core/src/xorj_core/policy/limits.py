@@ -20,7 +20,6 @@ class PolicyLimits:
     vault_program: bytes  # 32 bytes
     fee_lamports_max: int = 2_000_000
     trade_value_micro_usd_max: int = 100_000_000_000
-    slippage_bps_max: int = 200
     price_age_ms_max: int = 120_000
     attempts_max: int = 4
     expiry_slots_max: int = EXPIRY_SLOTS_MAX

@@ -1,0 +1,146 @@
+"""Builds the signer from its settings and runs it until SIGTERM or until one of its tasks fails."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+from xorj_core.base58 import address_text
+from xorj_core.facts import ServiceStarted
+from xorj_halt.guard import Guard
+from xorj_halt.keys import KeysUnusable
+from xorj_log.fetcher import RecordFetcher
+from xorj_log.reader import LogReader
+from xorj_log.writer import LogWriter
+
+from xorj_signer.knowledge import TOPICS, Knowledge, follow
+from xorj_signer.ledger import Ledger
+from xorj_signer.logs import configure_logs
+from xorj_signer.outbox import run_outbox
+from xorj_signer.providers import KeyProvider, ProviderFailed
+from xorj_signer.request import INTENTS_TOPIC, Signing
+from xorj_signer.server import SignerServicer, build_server, set_serving
+from xorj_signer.settings import EXIT_USAGE, SERVICE, SignerSettings, load_settings, read_secret
+
+BUILD = "0.1.0"
+GRACE_S = 5.0
+"""How long calls in flight may take after SIGTERM."""
+
+log = structlog.get_logger()
+
+
+async def serve(settings: SignerSettings, key: KeyProvider, dsn: str, guard: Guard) -> None:
+    """Run until told to stop; raises what ended one of the tasks."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    connection = settings.kafka()
+    knowledge, caught_up = Knowledge(), asyncio.Event()
+    async with (
+        LogWriter(connection, f"{SERVICE}/{settings.instance}", BUILD) as writer,
+        LogReader(connection, TOPICS) as reader,
+        RecordFetcher(connection, (INTENTS_TOPIC,)) as fetcher,
+        Ledger(dsn) as ledger,
+    ):
+        signing = Signing(
+            callers=settings.callers(),
+            mode=settings.service_mode(),
+            limits=settings.limits(),
+            fetcher=fetcher,
+            guard=guard,
+            knowledge=knowledge,
+            ledger=ledger,
+            key=key,
+            writer=writer,
+        )
+        server, port, state = build_server(settings, SignerServicer(signing.sign_trade, key))
+        await set_serving(state, serving=False)
+        tasks = [
+            asyncio.create_task(follow(knowledge, reader, writer, caught_up), name="follow"),
+            asyncio.create_task(run_outbox(ledger, writer), name="outbox"),
+            asyncio.create_task(stopping.wait(), name="stopping"),
+        ]
+        try:
+            ready = asyncio.create_task(caught_up.wait(), name="ready")
+            await asyncio.wait([ready, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            ready.cancel()
+            if caught_up.is_set():
+                await writer.publish(_started(settings))
+                await server.start()
+                await set_serving(state, serving=True)
+                _write_ready(settings.ready_file, f"{settings.signer_host}:{port}")
+                log.info("serving", port=port, mode=settings.mode, provider=key.name)
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await state.enter_graceful_shutdown()
+            await server.stop(GRACE_S)
+            await _end(tasks)
+
+
+async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel what still runs; a task that had failed by itself fails the process."""
+    failed = [task for task in tasks if task.done() and not task.cancelled() and task.exception() is not None]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for task in failed:
+        log.error("task_failed", task=task.get_name())
+        await task
+
+
+def _started(settings: SignerSettings) -> ServiceStarted:
+    return ServiceStarted(
+        instance=f"{SERVICE}/{settings.instance}",
+        service=SERVICE,
+        mode=settings.service_mode(),
+        configuration_sha256=settings.sha256(),
+        started_at_us=time.time_ns() // 1000,
+    )
+
+
+def _write_ready(path: Path | None, address: str) -> None:
+    if path is None:
+        return
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(json.dumps({"pid": os.getpid(), "address": address}))
+    aside.replace(path)
+
+
+def main() -> int:
+    """Exit code 0 after SIGTERM, 1 after a failure, 2 for settings that cannot work."""
+    settings = load_settings()
+    configure_logs(settings.instance, settings.log_level)
+    try:
+        settings.limits()
+        key = settings.open_key()
+        dsn = read_secret(settings.database_dsn_file)
+        guard = Guard(
+            settings.kafka(), settings.keys_file, settings.heartbeat_key_file, SERVICE, settings.instance, build=BUILD
+        )
+    except (ProviderFailed, KeysUnusable, ValueError) as error:
+        sys.stderr.write(f"the signer cannot start: {error}\n")
+        return EXIT_USAGE
+    log.info("key", provider=key.name, address=address_text(key.public_key()))
+    guard.start()
+    try:
+        asyncio.run(serve(settings, key, dsn, guard))
+    except Exception:
+        log.exception("the signer failed")
+        return 1
+    finally:
+        guard.stop()
+        with contextlib.suppress(ProviderFailed):
+            asyncio.run(key.close())
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
