@@ -113,7 +113,7 @@ def decode(value: bytes | None) -> Decoded:
 
 
 def fact_type(value: bytes | None) -> str:
-    """The name of the fact in a record value by its envelope alone ("" if unreadable): for skipping, never for trust."""
+    """The name of the fact in a record value by its envelope alone, "" if unreadable: to skip by, never to trust."""
     try:
         return EnvelopeMessage.FromString(value or b"").type.rpartition(".")[2]
     except DecodeError:

@@ -1,0 +1,12 @@
+"""What the auditor is told beside the settings that every service has."""
+
+from pathlib import Path
+
+from xorj_service.settings import ServiceSettings
+
+
+class AuditorSettings(ServiceSettings):
+    """The auditor's settings (docs/interfaces.md)."""
+
+    database_dsn_file: Path
+    audit_key_file: Path
