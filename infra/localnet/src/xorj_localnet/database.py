@@ -30,7 +30,7 @@ import asyncpg
 
 from xorj_localnet.files import write_secret
 from xorj_localnet.paths import Home
-from xorj_localnet.ports import accepts, choose_port
+from xorj_localnet.ports import choose_port
 from xorj_localnet.process import ProcessSpec
 from xorj_localnet.stopping import until_told_to_stop
 from xorj_localnet.supervisor import ChildFailed, Supervisor
@@ -38,6 +38,7 @@ from xorj_localnet.supervisor import ChildFailed, Supervisor
 VERSION = 18
 START_ATTEMPTS = 4
 INITDB_S_MAX = 60.0
+CONNECT_S_MAX = 10.0
 OWNER = "xorj_owner"
 SUPERUSER = "postgres"
 
@@ -180,18 +181,26 @@ class _Files:
         """Removes the lock file of a server that was killed; its pid may belong to another program by now."""
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
-    def spec(self, port: int) -> ProcessSpec:
+    def spec(self, port: int, password: str) -> ProcessSpec:
         """The server as a process; SIGINT is its fast, orderly stop, also when its parent dies."""
 
-        async def listens() -> bool:
-            return await asyncio.to_thread(accepts, port)
+        async def answers() -> bool:
+            # It listens while it still recovers from a crash, and refuses connections until then.
+            try:
+                connection = await asyncpg.connect(
+                    host="127.0.0.1", port=port, user=SUPERUSER, password=password, timeout=CONNECT_S_MAX
+                )
+            except (asyncpg.CannotConnectNowError, OSError):
+                return False
+            await connection.close()
+            return True
 
         settings = [part for name, value in _SERVER_SETTINGS.items() for part in ("-c", f"{name}={value}")]
         argv = (self.program("postgres"), "-D", str(self.data), "-p", str(port), *settings)
         return ProcessSpec(
             "database",
             argv,
-            ready=listens,
+            ready=answers,
             stop_signal=signal.SIGINT,
             stop_s_max=10.0,
             death_signal=signal.SIGINT,
@@ -212,18 +221,9 @@ def _passwords(directory: Path) -> dict[str, str]:
     return found
 
 
-async def _connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
-    for _ in range(400):
-        try:
-            return await asyncpg.connect(dsn, timeout=10)
-        except (asyncpg.CannotConnectNowError, ConnectionError):
-            await asyncio.sleep(0.02)
-    return await asyncpg.connect(dsn, timeout=10)
-
-
 async def _create_roles(database: Database, passwords: Mapping[str, str]) -> None:
     """Makes roles and databases that are missing and renews every role's password."""
-    admin = await _connect(database.dsn(SUPERUSER))
+    admin = await asyncpg.connect(database.dsn(SUPERUSER), timeout=CONNECT_S_MAX)
     try:
         roles = {row["rolname"] for row in await admin.fetch("SELECT rolname FROM pg_roles")}
         for role, password in passwords.items():
@@ -266,7 +266,7 @@ async def start_database(supervisor: Supervisor, *, port: int = 0) -> Database:
         files.drop_stale_lock()
         chosen = choose_port(port, setting="XORJ_DATABASE_PORT")
         try:
-            await supervisor.start(files.spec(chosen))
+            await supervisor.start(files.spec(chosen, passwords[SUPERUSER]))
         except ChildFailed as failure:
             if "could not bind" not in failure.log or attempt == START_ATTEMPTS:
                 raise

@@ -221,6 +221,7 @@ class World:
             identity = self.certificates.of(name)
             principals[name] = {"cert_file": str(identity.certificate_file), "key_file": str(identity.key_file)}
         return {
+            "pid": os.getpid(),
             "cluster_id": self.broker.cluster_id,
             "kafka": {
                 "bootstrap": self.broker.address,
