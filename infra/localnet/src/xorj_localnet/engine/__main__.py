@@ -9,7 +9,7 @@ import os
 import sys
 
 from xorj_localnet.engine.app import Engine
-from xorj_localnet.market.scenario import ScenarioError, load_scenario
+from xorj_localnet.market.scenario import ScenarioError, scenario_from_environment
 from xorj_localnet.standin.serve import SettingsError, path_or_none, secret, serve_until_told, whole
 
 
@@ -17,9 +17,7 @@ def main() -> int:
     """Runs until told to stop; 2 for wrong settings."""
     environment = os.environ
     try:
-        scenario = load_scenario(
-            environment.get("XORJ_SCENARIO", "") or "default", recorded=path_or_none(environment, "XORJ_RECORDED_DATA")
-        )
+        scenario = scenario_from_environment(environment)
         engine = Engine(secret(environment, "XORJ_ENGINE_TOKEN_FILE"), scenario.traders)
         port = whole(environment, "XORJ_ENGINE_PORT", 0)
     except (SettingsError, ScenarioError) as error:

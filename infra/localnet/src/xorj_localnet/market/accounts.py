@@ -1,4 +1,4 @@
-"""Accounts placed into the local chain from outside: mints, token accounts and wallets, as the token program keeps them.
+"""Accounts placed into the local chain from outside: mints, token accounts, wallets, as the token program has them.
 
 1. An account of wrapped SOL holds its amount as lamports beside its rent, or the token program would refuse to move it.
 """
@@ -8,16 +8,12 @@ from dataclasses import dataclass
 
 from solders.pubkey import Pubkey
 from solders.rent import Rent
+from xorj_solana.programs import SPL_TOKEN, SYSTEM, WRAPPED_SOL
+from xorj_solana.tokens import MINT_LEN, TOKEN_ACCOUNT_LEN, mint_data, token_account_data
 
-from xorj_localnet.market.tokens import WSOL, Token
+from xorj_localnet.market.tokens import Token
 
-SYSTEM_PROGRAM = Pubkey.from_string("11111111111111111111111111111111")
-TOKEN_PROGRAM = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
-ASSOCIATED_PROGRAM = Pubkey.from_string("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL")
-NATIVE_MINT = Pubkey.from_string(WSOL.mint)
-TOKEN_ACCOUNT_BYTES, MINT_BYTES = 165, 82
 SUPPLY_BASE_UNITS = 2**63
-_INITIALISED = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,41 +41,22 @@ def rent_lamports(data_bytes: int) -> int:
     return Rent.default().minimum_balance(data_bytes)
 
 
-def associated_address(wallet: Pubkey, mint: Pubkey) -> Pubkey:
-    """The wallet's token account for a mint of the SPL Token program."""
-    return Pubkey.find_program_address([bytes(wallet), bytes(TOKEN_PROGRAM), bytes(mint)], ASSOCIATED_PROGRAM)[0]
-
-
 def wallet(address: Pubkey, lamports: int) -> PlacedAccount:
     """A plain account with SOL."""
-    return PlacedAccount(address, lamports, SYSTEM_PROGRAM)
+    return PlacedAccount(address, lamports, SYSTEM)
 
 
-def mint_account(token: Token) -> PlacedAccount:
-    """A mint without authorities."""
-    data = bytearray(MINT_BYTES)
-    data[36:44] = SUPPLY_BASE_UNITS.to_bytes(8, "little")
-    data[44], data[45] = token.decimals, _INITIALISED
-    return PlacedAccount(Pubkey.from_string(token.mint), rent_lamports(MINT_BYTES), TOKEN_PROGRAM, bytes(data))
+def mint_account(token: Token, authority: Pubkey) -> PlacedAccount:
+    """A mint whose supply nobody counts; `authority` may mint more."""
+    data = mint_data(authority=authority, decimals=token.decimals, supply=SUPPLY_BASE_UNITS)
+    return PlacedAccount(Pubkey.from_string(token.mint), rent_lamports(MINT_LEN), SPL_TOKEN, data)
 
 
 def token_account(address: Pubkey, mint: Pubkey, owner: Pubkey, amount_base_units: int) -> PlacedAccount:
     """A token account with a balance."""
-    rent = rent_lamports(TOKEN_ACCOUNT_BYTES)
-    data = bytearray(TOKEN_ACCOUNT_BYTES)
-    data[:32], data[32:64] = bytes(mint), bytes(owner)
-    data[64:72] = amount_base_units.to_bytes(8, "little")
-    data[108] = _INITIALISED
-    native = mint == NATIVE_MINT
-    if native:
-        data[109:113] = (1).to_bytes(4, "little")
-        data[113:121] = rent.to_bytes(8, "little")
-    lamports = rent + (amount_base_units if native else 0)
-    return PlacedAccount(address, lamports, TOKEN_PROGRAM, bytes(data))
-
-
-def amount_of(data: bytes) -> int:
-    """Base units in a token account's data. Raises ValueError when it is no token account."""
-    if len(data) < TOKEN_ACCOUNT_BYTES or data[108] != _INITIALISED:
-        raise ValueError("not an initialised token account")
-    return int.from_bytes(data[64:72], "little")
+    rent = rent_lamports(TOKEN_ACCOUNT_LEN)
+    data = token_account_data(mint=mint, owner=owner, amount=amount_base_units)
+    if mint != WRAPPED_SOL:
+        return PlacedAccount(address, rent, SPL_TOKEN, data)
+    native = data[:109] + (1).to_bytes(4, "little") + rent.to_bytes(8, "little") + data[121:]
+    return PlacedAccount(address, rent + amount_base_units, SPL_TOKEN, native)

@@ -71,8 +71,10 @@ class ChainAccess:
         return (await self.batch([Call(method, list(params))]))[0]
 
     async def place(self, accounts: Sequence[PlacedAccount]) -> None:
-        """Writes accounts into the chain. Raises ChainRefused."""
-        await self.batch([Call("local_setAccount", [cast("Json", account.as_json())]) for account in accounts])
+        """Writes accounts into the chain, all between two transactions. Raises ChainRefused."""
+        await self.batch(
+            [Call("local_setAccount", [str(account.address), cast("Json", account.as_json())]) for account in accounts]
+        )
 
     async def account_data(self, keys: Sequence[Pubkey], commitment: str = "processed") -> list[bytes | None]:
         """The data of accounts as one answer has them; None where there is no account. Raises ChainRefused."""

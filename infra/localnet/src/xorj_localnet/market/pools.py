@@ -4,14 +4,26 @@
 2. Both reserves of a pool are worth the same at the tick they are computed for.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from solders.pubkey import Pubkey
+from xorj_solana.cpmm import (
+    AMM_CONFIG_DISCRIMINATOR,
+    AMM_CONFIG_LEN,
+    POOL_DISCRIMINATOR,
+    POOL_LEN,
+    Pool,
+    amm_config_address,
+    authority_address,
+    parse_pool,
+    pool_address,
+    pool_vault_address,
+)
+from xorj_solana.programs import SPL_TOKEN
 
-from xorj_localnet.market.accounts import TOKEN_PROGRAM, PlacedAccount, rent_lamports, token_account
+from xorj_localnet.market.accounts import PlacedAccount, rent_lamports, token_account
 from xorj_localnet.market.scenario import Scenario
 from xorj_localnet.market.tokens import PICO, Token, value_in_base_units
 
@@ -20,56 +32,58 @@ DEPTH_PICO_USD = 20_000_000 * 10**PICO
 FEE_RATE_PPM = 1_000
 """Trading fee, in millionths of the input."""
 AMM_CONFIG_INDEX = 0
-
-AMM_CONFIG_BYTES, POOL_STATE_BYTES = 236, 637
-_KEY = 32
+OBSERVATION_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
-    """Addresses and tokens of one pool; mint 0 has the smaller address."""
+class MarketPool:
+    """One pool and its tokens, in the order of the pool's sides."""
 
-    program: Pubkey
-    address: Pubkey
-    amm_config: Pubkey
-    authority: Pubkey
-    observation: Pubkey
+    pool: Pool
+    state: bytes
     tokens: tuple[Token, Token]
-    mints: tuple[Pubkey, Pubkey]
-    vaults: tuple[Pubkey, Pubkey]
 
-    def side_of(self, mint: str) -> int | None:
-        """0 or 1 for a mint of this pool, None for another."""
-        return next((side for side in (0, 1) if self.tokens[side].mint == mint), None)
+    @property
+    def vaults(self) -> tuple[Pubkey, Pubkey]:
+        """The pool's two token accounts."""
+        return self.pool.side_0.vault, self.pool.side_1.vault
+
+    def holds(self, mint: str, other: str) -> bool:
+        """Whether this is the pool of these two mints."""
+        return {mint, other} == {token.mint for token in self.tokens}
 
 
-def pools_of(tokens: Sequence[Token], program: Pubkey) -> tuple[Pool, ...]:
+def pools_of(tokens: Sequence[Token], program: Pubkey) -> tuple[MarketPool, ...]:
     """A pool for every pair."""
     return tuple(pool_of(one, other, program) for one, other in combinations(tokens, 2))
 
 
-def pool_of(one: Token, other: Token, program: Pubkey) -> Pool:
+def pool_of(one: Token, other: Token, program: Pubkey) -> MarketPool:
     """The pool of two tokens, in either order."""
     low, high = sorted((one, other), key=lambda token: bytes(Pubkey.from_string(token.mint)))
-    mints = (Pubkey.from_string(low.mint), Pubkey.from_string(high.mint))
-    amm_config = _derive(program, b"amm_config", AMM_CONFIG_INDEX.to_bytes(2, "big"))
-    address = _derive(program, b"pool", bytes(amm_config), bytes(mints[0]), bytes(mints[1]))
-    return Pool(
-        program=program,
-        address=address,
-        amm_config=amm_config,
-        authority=_derive(program, b"vault_and_lp_mint_auth_seed"),
-        observation=_derive(program, b"observation", bytes(address)),
-        tokens=(low, high),
-        mints=mints,
-        vaults=(
-            _derive(program, b"pool_vault", bytes(address), bytes(mints[0])),
-            _derive(program, b"pool_vault", bytes(address), bytes(mints[1])),
-        ),
-    )
+    mints = [Pubkey.from_string(token.mint) for token in (low, high)]
+    amm_config = amm_config_address(program, AMM_CONFIG_INDEX)
+    address = pool_address(program, amm_config, *mints)
+    keys = {
+        8: amm_config,
+        72: pool_vault_address(program, address, mints[0]),
+        104: pool_vault_address(program, address, mints[1]),
+        168: mints[0],
+        200: mints[1],
+        232: SPL_TOKEN,
+        264: SPL_TOKEN,
+        296: _derive(program, b"observation", bytes(address))[0],
+    }
+    data = bytearray(POOL_LEN)
+    data[:8] = POOL_DISCRIMINATOR
+    for place, key in keys.items():
+        data[place : place + 32] = bytes(key)
+    data[328] = _derive(program, b"vault_and_lp_mint_auth_seed")[1]
+    data[331], data[332] = low.decimals, high.decimals
+    return MarketPool(parse_pool(address, program, bytes(data)), bytes(data), (low, high))
 
 
-def reserves_at(pool: Pool, scenario: Scenario, tick: int) -> tuple[int, int]:
+def reserves_at(pool: MarketPool, scenario: Scenario, tick: int) -> tuple[int, int]:
     """Base units of each side, so that the pool's price is the market's at `tick`."""
     low, high = (
         value_in_base_units(DEPTH_PICO_USD, scenario.price_pico_usd(token.mint, tick), token.decimals)
@@ -78,53 +92,34 @@ def reserves_at(pool: Pool, scenario: Scenario, tick: int) -> tuple[int, int]:
     return low, high
 
 
-def vault_accounts(pool: Pool, reserves: tuple[int, int]) -> tuple[PlacedAccount, PlacedAccount]:
+def vault_accounts(pool: MarketPool, reserves: tuple[int, int]) -> list[PlacedAccount]:
     """The pool's two token accounts holding these reserves."""
-    low, high = (
-        token_account(vault, mint, pool.authority, amount)
-        for vault, mint, amount in zip(pool.vaults, pool.mints, reserves, strict=True)
-    )
-    return low, high
+    authority = authority_address(pool.pool.program)
+    sides = (pool.pool.side_0, pool.pool.side_1)
+    return [
+        token_account(side.vault, side.mint, authority, amount) for side, amount in zip(sides, reserves, strict=True)
+    ]
 
 
-def pool_accounts(pools: Sequence[Pool], scenario: Scenario, tick: int) -> list[PlacedAccount]:
-    """Every account of the pools: configuration, states, observations and token accounts."""
+def pool_accounts(pools: Sequence[MarketPool], scenario: Scenario, tick: int) -> list[PlacedAccount]:
+    """Every account of the pools: fee configuration, states, observations and token accounts."""
     placed: list[PlacedAccount] = []
-    for pool in pools:
-        placed.append(_owned(pool.address, _pool_state(pool), pool.program))
-        placed.append(_owned(pool.observation, bytes(_KEY), pool.program))
-        placed.extend(vault_accounts(pool, reserves_at(pool, scenario, tick)))
-    if pools:
-        placed.append(_owned(pools[0].amm_config, _amm_config(pools[0]), pools[0].program))
+    for market_pool in pools:
+        pool = market_pool.pool
+        placed.append(_owned(pool.address, market_pool.state, pool.program))
+        placed.append(_owned(pool.observation, bytes(OBSERVATION_BYTES), pool.program))
+        placed.extend(vault_accounts(market_pool, reserves_at(market_pool, scenario, tick)))
+    for program in {pool.pool.program for pool in pools}:
+        placed.append(_owned(amm_config_address(program, AMM_CONFIG_INDEX), _amm_config(program), program))
     return placed
 
 
-def _amm_config(pool: Pool) -> bytes:
-    data = bytearray(AMM_CONFIG_BYTES)
-    data[:8] = _discriminator("AmmConfig")
-    data[8] = Pubkey.find_program_address([b"amm_config", AMM_CONFIG_INDEX.to_bytes(2, "big")], pool.program)[1]
+def _amm_config(program: Pubkey) -> bytes:
+    data = bytearray(AMM_CONFIG_LEN)
+    data[:8] = AMM_CONFIG_DISCRIMINATOR
+    data[8] = _derive(program, b"amm_config", AMM_CONFIG_INDEX.to_bytes(2, "big"))[1]
     data[10:12] = AMM_CONFIG_INDEX.to_bytes(2, "little")
     data[12:20] = FEE_RATE_PPM.to_bytes(8, "little")
-    return bytes(data)
-
-
-def _pool_state(pool: Pool) -> bytes:
-    data = bytearray(POOL_STATE_BYTES)
-    data[:8] = _discriminator("PoolState")
-    places = {
-        8: pool.amm_config,
-        72: pool.vaults[0],
-        104: pool.vaults[1],
-        168: pool.mints[0],
-        200: pool.mints[1],
-        232: TOKEN_PROGRAM,
-        264: TOKEN_PROGRAM,
-        296: pool.observation,
-    }
-    for place, key in places.items():
-        data[place : place + _KEY] = bytes(key)
-    data[328] = Pubkey.find_program_address([b"vault_and_lp_mint_auth_seed"], pool.program)[1]
-    data[331], data[332] = pool.tokens[0].decimals, pool.tokens[1].decimals
     return bytes(data)
 
 
@@ -132,9 +127,5 @@ def _owned(address: Pubkey, data: bytes, program: Pubkey) -> PlacedAccount:
     return PlacedAccount(address, rent_lamports(len(data)), program, data)
 
 
-def _discriminator(account: str) -> bytes:
-    return hashlib.sha256(f"account:{account}".encode()).digest()[:8]
-
-
-def _derive(program: Pubkey, *seeds: bytes) -> Pubkey:
-    return Pubkey.find_program_address(list(seeds), program)[0]
+def _derive(program: Pubkey, *seeds: bytes) -> tuple[Pubkey, int]:
+    return Pubkey.find_program_address(list(seeds), program)

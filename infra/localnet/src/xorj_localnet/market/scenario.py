@@ -72,6 +72,19 @@ def load_scenario(name: str = "default", *, recorded: Path | None = None, rows_p
         raise ScenarioError(f"scenario {name}: {error.strerror}") from error
 
 
+def scenario_from_environment(environment: Mapping[str, str]) -> Scenario:
+    """The scenario that XORJ_SCENARIO, XORJ_RECORDED_DATA and XORJ_MARKET_ROWS_PER_TICK name. Raises ScenarioError."""
+    recorded = environment.get("XORJ_RECORDED_DATA", "")
+    rows = environment.get("XORJ_MARKET_ROWS_PER_TICK", "") or "1"
+    if not rows.isascii() or not rows.isdigit():
+        raise ScenarioError(f"XORJ_MARKET_ROWS_PER_TICK must be a whole number, not {rows!r}")
+    return load_scenario(
+        environment.get("XORJ_SCENARIO", "") or "default",
+        recorded=Path(recorded) if recorded else None,
+        rows_per_tick=int(rows),
+    )
+
+
 def scenario_of(name: str, text: bytes) -> Scenario:
     """The scenario in a JSON text (layout: default.json). Raises ScenarioError."""
     try:

@@ -82,6 +82,14 @@ def whole(environment: Mapping[str, str], name: str, default: int) -> int:
     return int(text)
 
 
+def required(environment: Mapping[str, str], name: str) -> str:
+    """A setting that must be there. Raises SettingsError."""
+    text = environment.get(name, "").strip()
+    if not text:
+        raise SettingsError(f"{name} is not set")
+    return text
+
+
 def path_or_none(environment: Mapping[str, str], name: str) -> Path | None:
     """A setting that names a file or directory, None when unset."""
     text = environment.get(name, "").strip()
