@@ -1,0 +1,93 @@
+"""`xorj status`: is every service alive and ready, does trading run, how far is the audit log."""
+
+import asyncio
+import json
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+from rich.table import Table
+from xorj_core.facts import HaltState
+
+from xorj_cli.heartbeats import Pulse, read_pulse
+from xorj_cli.output import Exit, stdout
+from xorj_cli.running import RunningService, RunningWorld, rss_mb
+
+SERVICES_EXPECTED = ("auditor", "executor", "ingestor", "reconciler", "signer")
+LEASE_MS = 1_000
+
+
+async def status_of(world: RunningWorld) -> tuple[dict[str, Any], Exit]:
+    """The status as JSON, and how the command should end. Raises KafkaError when the broker cannot be reached."""
+    async with read_pulse(world) as reader:
+        await reader.to_the_end()
+        await reader.until(lambda pulse: pulse.audit is not None and len(pulse.alive()) >= 5, 1.5)
+        pulse = reader.pulse
+    services = [await asyncio.to_thread(_service, service, pulse) for service in world.services]
+    audit_age_ms = time.time_ns() // 1_000_000 - pulse.audit_ms if pulse.audit else None
+    audit = pulse.audit
+    killed = bool(pulse.kills)
+    body = {
+        "ok": all(s["ok"] for s in services) and not killed and audit_age_ms is not None and audit_age_ms < LEASE_MS,
+        "cluster_id": world.cluster_id,
+        "halt": {
+            "state": "TRIGGERED" if killed else "ARMED",
+            "kills": [
+                {"command_id": kill.command_id.hex(), "scope": kill.scope.name, "reason": kill.reason, "at_ms": at_ms}
+                for kill, at_ms in pulse.kills.values()
+            ],
+        },
+        "services": services,
+        "audit": {
+            "entries": audit.entries if audit else None,
+            "head": audit.head.hex() if audit else None,
+            "heartbeat_age_ms": audit_age_ms,
+        },
+    }
+    return body, Exit.HALTED if killed else Exit.OK if body["ok"] else Exit.CHECK_FAILED
+
+
+def show_status(body: dict[str, Any]) -> None:
+    """The status for a person."""
+    table = Table("service", "pid", "MB", "ready", "state", "problem")
+    for service in body["services"]:
+        ready = {True: "[green]yes[/]", False: "[red]no[/]", None: "-"}[service["ready"]]
+        mb, pid = str(service["rss_mb"] or "-"), str(service["pid"])
+        table.add_row(service["name"], pid, mb, ready, service["state"] or "-", "; ".join(service["problems"]))
+    stdout.print(table)
+    for kill in body["halt"]["kills"]:
+        stdout.print(f"[red]stopped[/] ({kill['scope'].lower()}): {kill['reason']}")
+    audit = body["audit"]
+    stdout.print(f"audit log: {audit['entries']} entries, last heartbeat {audit['heartbeat_age_ms']} ms ago")
+
+
+def _service(service: RunningService, pulse: Pulse) -> dict[str, Any]:
+    beat = next((b for b in pulse.alive() if b.service == service.name), None)
+    memory = rss_mb(service.pid)
+    ready, problems = _readiness(service.health_port) if memory is not None else (False, ["the process has ended"])
+    if beat is None:
+        problems = [*problems, "no recent heartbeat"]
+    return {
+        "name": service.name,
+        "pid": service.pid,
+        "rss_mb": memory,
+        "ready": ready,
+        "state": HaltState(beat.state).name if beat else None,
+        "problems": problems,
+        "ok": memory is not None and ready is not False and beat is not None,
+    }
+
+
+def _readiness(port: int | None) -> tuple[bool | None, list[str]]:
+    """What /readyz says; None for a service without that port."""
+    if port is None:
+        return None, []
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
+            body = json.load(answer)
+    except urllib.error.HTTPError as error:
+        body = json.load(error)
+    except (OSError, ValueError) as error:
+        return False, [f"health port: {error}"]
+    return bool(body["ok"]), [f"{name}: {problem}" for name, problem in body["problems"].items()]
