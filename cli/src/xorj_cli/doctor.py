@@ -1,6 +1,5 @@
 """`xorj doctor`: what this machine has, what is missing, what it is needed for and how to get it."""
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
-from xorj_localnet.database import installed_binaries
+from xorj_localnet.database import DatabaseFailed, installed_binaries
 from xorj_localnet.jars import missing_jars, read_jar_list
 from xorj_localnet.java import NoJava, find_java
 from xorj_localnet.paths import KAFKA_JAR_LIST, Home
@@ -45,7 +44,6 @@ def examine() -> list[Part]:
         _postgresql(),
         _softhsm(),
         _toolchain(home),
-        _browser(),
         _recorded_data(),
     ]
 
@@ -70,26 +68,51 @@ def show_doctor(body: dict[str, Any]) -> None:
 
 def _python() -> Part:
     version = platform.python_version()
-    return Part("python", sys.version_info >= PYTHON_MIN, True, version, "everything", "Python 3.11 or later")
+    return Part(
+        "python",
+        found=sys.version_info >= PYTHON_MIN,
+        required=True,
+        detail=version,
+        needed_for="everything",
+        how_to_get="Python 3.11 or later",
+    )
 
 
 def _program(name: str, needed_for: str, how_to_get: str) -> Part:
     where = shutil.which(name)
-    return Part(name, where is not None, False, where or "", needed_for, how_to_get)
+    return Part(
+        name, found=where is not None, required=False, detail=where or "", needed_for=needed_for, how_to_get=how_to_get
+    )
 
 
 def _java() -> Part:
     try:
         runtime = find_java()
     except NoJava as error:
-        return Part("java", False, True, str(error), "the broker", "make setup brings one; any from 17 on")
-    return Part("java", True, True, f"{runtime.version} {runtime.program}", "the broker", "")
+        return Part(
+            "java",
+            found=False,
+            required=True,
+            detail=str(error),
+            needed_for="the broker",
+            how_to_get="make setup brings one; any from 17 on",
+        )
+    return Part(
+        "java",
+        found=True,
+        required=True,
+        detail=f"{runtime.version} {runtime.program}",
+        needed_for="the broker",
+        how_to_get="",
+    )
 
 
 def _jars(home: Home) -> Part:
     missing = missing_jars(read_jar_list(KAFKA_JAR_LIST), home.jars)
     detail = f"{len(missing)} missing" if missing else str(home.jars)
-    return Part("kafka", not missing, True, detail, "the broker", "make setup")
+    return Part(
+        "kafka", found=not missing, required=True, detail=detail, needed_for="the broker", how_to_get="make setup"
+    )
 
 
 def _postgresql() -> Part:
@@ -99,30 +122,46 @@ def _postgresql() -> Part:
 def _softhsm() -> Part:
     choice = choose_signer_provider()
     found = choice.provider is SignerProvider.PKCS11
-    return Part("softhsm", found, False, str(choice.module or ""), "a key in an HSM (else a file)", "package softhsm2")
+    return Part(
+        "softhsm",
+        found=found,
+        required=False,
+        detail=str(choice.module or ""),
+        needed_for="a key in an HSM (else a file)",
+        how_to_get="package softhsm2",
+    )
 
 
 def _toolchain(home: Home) -> Part:
     folder = Path(os.environ.get("XORJ_PROGRAM_TOOLS", "") or home.root / "toolchain")
     found = (folder / "root/usr/bin/rustc").exists()
     how = "infra/programs/tools/setup.sh (Debian and cargo)"
-    return Part("toolchain", found, False, str(folder) if found else "", "rebuilding the on-chain programs", how)
-
-
-def _browser() -> Part:
-    where = shutil.which("chromium") or shutil.which("google-chrome")
-    return Part("browser", where is not None, False, where or "", "nothing yet", "package chromium")
+    return Part(
+        "toolchain",
+        found=found,
+        required=False,
+        detail=str(folder) if found else "",
+        needed_for="rebuilding the on-chain programs",
+        how_to_get=how,
+    )
 
 
 def _recorded_data() -> Part:
     where = os.environ.get("XORJ_RECORDED_DATA", "")
     found = bool(where) and Path(where).is_dir()
     how = "set XORJ_RECORDED_DATA to such a directory (README, recorded data)"
-    return Part("recorded-data", found, False, where, "tests and demo on recorded data", how)
+    return Part(
+        "recorded-data",
+        found=found,
+        required=False,
+        detail=where,
+        needed_for="tests and demo on recorded data",
+        how_to_get=how,
+    )
 
 
 def _looked_up(name: str, look: Callable[[], str], needed_for: str, how_to_get: str) -> Part:
     try:
-        return Part(name, True, True, look(), needed_for, how_to_get)
-    except (OSError, LookupError, importlib.metadata.PackageNotFoundError) as error:
-        return Part(name, False, True, str(error), needed_for, how_to_get)
+        return Part(name, found=True, required=True, detail=look(), needed_for=needed_for, how_to_get=how_to_get)
+    except DatabaseFailed as error:
+        return Part(name, found=False, required=True, detail=str(error), needed_for=needed_for, how_to_get=how_to_get)

@@ -1,4 +1,4 @@
-"""The `xorj` command: one verb a module; this one parses arguments, runs the verb and turns its result into an exit code."""
+"""The `xorj` command: one verb a module; this one parses arguments, runs the verb and ends with its exit code."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
