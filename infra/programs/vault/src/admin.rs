@@ -6,7 +6,7 @@ use pinocchio::{
     error::ProgramError,
 };
 use rules::Refusal;
-use tokens::{NewAccount, UPGRADEABLE_LOADER, create_account, refused};
+use tokens::{ASSOCIATED_TOKEN, NewAccount, SPL_TOKEN, TOKEN_2022, UPGRADEABLE_LOADER, create_account, refused};
 
 use crate::{
     Call,
@@ -31,6 +31,7 @@ pub fn initialize(call: &mut Call) -> ProgramResult {
         return Err(refused(Refusal::MalformedData));
     }
     check_upgrade_authority(call.program_id, authority, program, program_data)?;
+    check_swap_programs(call.program_id, &call.data[64..64 + 32 * SWAP_PROGRAMS])?;
     let (address, bump) = Address::find_program_address(&[CONFIG_SEED], call.program_id);
     if account.address() != &address {
         return Err(refused(Refusal::WrongConfig));
@@ -69,6 +70,16 @@ fn check_upgrade_authority(
     let is_authority =
         data.len() >= 45 && data[..4] == [3, 0, 0, 0] && data[12] == 1 && &data[13..45] == authority.address().as_ref();
     if is_program && is_authority { Ok(()) } else { Err(refusal) }
+}
+
+/// None of them may be a program that does with a signature whatever it is told, nor this one.
+#[inline(never)]
+fn check_swap_programs(program_id: &Address, programs: &[u8]) -> ProgramResult {
+    let never = [program_id, &SPL_TOKEN, &TOKEN_2022, &ASSOCIATED_TOKEN, &UPGRADEABLE_LOADER];
+    if programs.chunks_exact(32).any(|entry| never.iter().any(|address| address.as_ref() == entry)) {
+        return Err(refused(Refusal::InvalidConfiguration));
+    }
+    Ok(())
 }
 
 /// A swap program or bot authority listed twice, an admin or guardian of zero, or an unknown kind of key is refused.

@@ -211,14 +211,9 @@ fn exchange(p: &Parties, trade: &BotTrade, vault: &Vault, before: &Snapshot) -> 
     Ok(moved)
 }
 
-/// Amounts by what the swap moved and by what the vault ended with; state and lamports as they were.
+/// State and lamports as they were; amounts by what the swap moved and, again, by what the vault ended with.
 #[inline(never)]
 fn judge(trade: &BotTrade, moved: &Moved, before: &Snapshot, after: &Snapshot) -> ProgramResult {
-    moved.check(trade).map_err(refused)?;
-    let vault_moved = Moved::between(
-        before.vault_in.amount, after.vault_in.amount, before.vault_out.amount, after.vault_out.amount,
-    );
-    vault_moved.check(trade).map_err(refused)?;
     if after.trade_in.amount != 0 || after.trade_out.amount != 0 {
         return Err(refused(Refusal::AccountStateChanged));
     }
@@ -236,7 +231,14 @@ fn judge(trade: &BotTrade, moved: &Moved, before: &Snapshot, after: &Snapshot) -
     }
     let lower = after.vault_lamports < before.vault_lamports
         || after.trade_authority_lamports < before.trade_authority_lamports;
-    if lower { Err(refused(Refusal::LamportsLower)) } else { Ok(()) }
+    if lower {
+        return Err(refused(Refusal::LamportsLower));
+    }
+    moved.check(trade).map_err(refused)?;
+    let vault_moved = Moved::between(
+        before.vault_in.amount, after.vault_in.amount, before.vault_out.amount, after.vault_out.amount,
+    );
+    vault_moved.check(trade).map_err(refused)
 }
 
 fn record(account: &mut AccountView, trade: &BotTrade, moved: &Moved, slot: u64) -> ProgramResult {
