@@ -1,12 +1,12 @@
 """A key in a PKCS#11 token (SoftHSM, YubiHSM, Nitrokey, CloudHSM): Ed25519 by CKM_EDDSA.
 
 1. The private key never leaves the token; a missing token, key or PIN is named at start.
-2. Calls block, so they run in threads; each thread has its own session, because a session does one thing at a time.
+2. Calls block, so they run in one thread of their own with one session: a session does one thing at a time, and
+   sessions used from several threads have been seen to end the process with SoftHSM 2.6.
 3. EC_POINT is read in both encodings that tokens use: raw, and wrapped in an OCTET STRING.
 """
 
 import asyncio
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 
 from xorj_signer.providers import ProviderFailed
 
-THREADS = 4
 SIGN_S_MAX = 5.0
 
 
@@ -30,16 +29,18 @@ class Pkcs11Key:
         self._where = f"key {key_label!r} in token {token_label!r}"
         self._key_label = key_label
         self._pin = pin
-        self._local = threading.local()
-        self._sessions: list[Any] = []
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="pkcs11")
         try:
             self._token = _token(module, token_label)
-            session = self._open()
-            self._public = _public_key(session, key_label, self._where)
-            _private_key(session, key_label, self._where)
+            self._session = self._token.open(user_pin=pin)
+            try:
+                self._public = _public_key(self._session, key_label, self._where)
+                self._private = _private_key(self._session, key_label, self._where)
+            except (pkcs11.PKCS11Error, ProviderFailed):
+                self._session.close()
+                raise
         except pkcs11.PKCS11Error as error:
             raise ProviderFailed(f"{self._where}: {type(error).__name__} {error}".rstrip()) from error
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="pkcs11")
 
     def public_key(self) -> bytes:
         return self._public
@@ -48,30 +49,22 @@ class Pkcs11Key:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(SIGN_S_MAX):
-                return await loop.run_in_executor(self._threads, self._sign, message)
+                return await loop.run_in_executor(self._thread, self._sign, message)
         except (pkcs11.PKCS11Error, TimeoutError, RuntimeError) as error:
             raise ProviderFailed(f"{self._where}: {type(error).__name__} {error}".rstrip()) from error
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, self._threads.shutdown)
-        for session in self._sessions:
-            session.close()
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._session.close)
+        self._thread.shutdown(wait=False)
 
     def _sign(self, message: bytes) -> bytes:
-        key = getattr(self._local, "key", None)
-        if key is None:
-            key = self._local.key = _private_key(self._open(), self._key_label, self._where)
         try:
-            return bytes(key.sign(message, mechanism=Mechanism.EDDSA))
-        except pkcs11.PKCS11Error:
-            # The session may be the reason (the token was reset): the next call opens a new one.
-            self._local.key = None
+            return bytes(self._private.sign(message, mechanism=Mechanism.EDDSA))
+        except (pkcs11.SessionHandleInvalid, pkcs11.SessionClosed, pkcs11.UserNotLoggedIn, pkcs11.DeviceRemoved):
+            # The token was reset: this signature fails, the next one finds a new session.
+            self._session = self._token.open(user_pin=self._pin)
+            self._private = _private_key(self._session, self._key_label, self._where)
             raise
-
-    def _open(self) -> Any:
-        session = self._token.open(user_pin=self._pin)
-        self._sessions.append(session)
-        return session
 
 
 def _token(module: Path, label: str) -> Any:
