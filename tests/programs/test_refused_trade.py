@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from solders.account import Account
@@ -50,7 +51,7 @@ def send_refused(world: World, message: MessageV0, expected: VaultError, signers
         pytest.param({"amount_in_max": 5_000 * TOKEN + 1}, VaultError.INSUFFICIENT_FUNDS, id="more than held"),
     ],
 )
-def test_an_order_outside_its_bounds_is_refused(changed: dict[str, int], expected: VaultError) -> None:
+def test_an_order_outside_its_bounds_is_refused(changed: dict[str, Any], expected: VaultError) -> None:
     world = trading_world()
     order = replace(world.order(AMOUNT, 1), **changed)
     send_refused(world, world.plan(order, world.swap(AMOUNT)), expected)

@@ -12,9 +12,11 @@ from xorj_solana.vault.accounts import (
 from xorj_solana.vault.addresses import config_address, trade_authority_address, vault_address
 from xorj_solana.vault.errors import ERRORS, ProgramFailure, VaultError, find_failure
 from xorj_solana.vault.events import TradeExecuted, find_trade_executed, parse_event
-from xorj_solana.vault.hashing import accounts_hash, accounts_hash_of_message, message_accounts
+from xorj_solana.vault.hashing import UnresolvedLookup, accounts_hash, accounts_hash_of_message, message_accounts
 from xorj_solana.vault.instructions import (
+    MAX_EXPIRY_SLOTS,
     MAX_SWAP_ACCOUNTS,
+    InvalidInstruction,
     MintPlaces,
     TradeOrder,
     bot_trade,
@@ -31,15 +33,18 @@ from xorj_solana.vault.instructions import (
 
 __all__ = [
     "ERRORS",
+    "MAX_EXPIRY_SLOTS",
     "MAX_SWAP_ACCOUNTS",
     "BotAuthority",
     "BotAuthorityState",
     "Config",
+    "InvalidInstruction",
     "LastTrade",
     "MintPlaces",
     "ProgramFailure",
     "TradeExecuted",
     "TradeOrder",
+    "UnresolvedLookup",
     "Vault",
     "VaultError",
     "accounts_hash",
