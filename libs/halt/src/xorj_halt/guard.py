@@ -27,7 +27,7 @@ from xorj_core.facts.common import Position
 from xorj_core.kill import KillState, halt_state, read_up_to
 from xorj_core.lease import LeaseState, remember_sent
 from xorj_log.connection import KafkaConnection
-from xorj_log.reader import LogReader, LogRecord
+from xorj_log.reader import LogReader, LogRecord, ReadRefused
 from xorj_log.writer import LogWriter, PublishUnknown
 
 from xorj_halt.keys import load_registry, load_seed
@@ -174,7 +174,7 @@ class Guard:
             while not self._stopping.is_set():
                 try:
                     await self._session()
-                except* (KafkaError, OSError) as errors:
+                except* (KafkaError, OSError, ReadRefused) as errors:
                     problem = "; ".join(f"{type(e).__name__}: {e}" for e in errors.exceptions)
                     self._view = replace(self._view, problem=f"no connection to the log: {problem}")
                     _log.warning("guard.disconnected: %s", problem)

@@ -1,6 +1,8 @@
 """How a principal reaches the broker: mutual TLS, and the id of the cluster that answers."""
 
+import asyncio
 import ssl
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,3 +45,20 @@ async def fetch_cluster_id(connection: KafkaConnection) -> str:
         return str((await admin.describe_cluster())["cluster_id"])
     finally:
         await admin.close()
+
+
+CLOSE_DEADLINE_S = 0.3
+"""uvloop ends a TLS connection only when the broker has answered its farewell, and a broker that holds a fetch does not
+answer (30 s by default): nobody waits for that."""
+
+_closing: set[asyncio.Task[None]] = set()
+
+
+async def close_client(closing: Coroutine[Any, Any, None]) -> None:
+    """Awaits a client's `stop()` for `CLOSE_DEADLINE_S`, then leaves it to finish by itself. Raises what it raises."""
+    task = asyncio.ensure_future(closing)
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
+    done, _ = await asyncio.wait([task], timeout=CLOSE_DEADLINE_S)
+    for finished in done:
+        finished.result()

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from xorj_core.facts.common import Position
 
-from xorj_log.connection import KafkaConnection, fetch_cluster_id
+from xorj_log.connection import KafkaConnection, close_client, fetch_cluster_id
 from xorj_log.topics import BY_NAME
 
 PartitionKey = tuple[str, int]
@@ -107,7 +107,7 @@ class LogReader:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._consumer.stop()
+        await close_client(self._consumer.stop())
 
     async def read(self, timeout_ms: int = 100, records_max: int = 500) -> list[LogRecord]:
         """Records that have arrived, waiting up to `timeout_ms` for the first one."""
