@@ -64,11 +64,15 @@ class Watcher:
         if not trades:
             self.forget()
             return
-        self.confirmed_slot = await self._ports.chain.slot(Commitment.CONFIRMED)
-        self.finalized_slot = await self._ports.chain.slot(Commitment.FINALIZED)
+        await self.learn_slots()
         await self._confirm([t for t in trades if t.confirmed is None and any(a.signed for a in t.attempts)])
         await self._end([t for t in self._open() if self._may_end(t)])
         await self._send_again(self._open())
+
+    async def learn_slots(self) -> None:
+        """Ask which slots are confirmed and finalized; raises ChainUnreachable."""
+        self.confirmed_slot = await self._ports.chain.slot(Commitment.CONFIRMED)
+        self.finalized_slot = await self._ports.chain.slot(Commitment.FINALIZED)
 
     def _open(self) -> list[Trade]:
         found = (open_trade(state) for state in self._books.vaults.values())
