@@ -53,7 +53,11 @@ async def test_a_token_transfer_shows_balances_before_and_after(cluster: Cluster
     move = Instruction(
         TOKEN_PROGRAM,
         b"\x03" + (250).to_bytes(8, "little"),
-        [AccountMeta(source, False, True), AccountMeta(target, False, True), AccountMeta(payer, True, False)],
+        [
+            AccountMeta(source, is_signer=False, is_writable=True),
+            AccountMeta(target, is_signer=False, is_writable=True),
+            AccountMeta(payer, is_signer=True, is_writable=False),
+        ],
     )
     signature = await cluster.send(move)
     await cluster.warp(2)
@@ -109,7 +113,9 @@ async def test_account_data_survives_each_encoding(cluster: Cluster, size: int) 
     key, data = Pubkey.new_unique(), secrets.token_bytes(size)
     cluster.node.bank.put_account(key, Account(SOL * 100, data, Pubkey.new_unique()))
     for encoding in ("base64", "base64+zstd", "jsonParsed", "base58", None):
-        config: Json = {"commitment": "processed"} | ({} if encoding is None else {"encoding": encoding})
+        config: dict[str, Json] = {"commitment": "processed"}
+        if encoding is not None:
+            config["encoding"] = encoding
         answer = await cluster.call("getAccountInfo", str(key), config)
         if encoding in ("base58", None) and size > 128:
             assert isinstance(answer["error"], dict)
@@ -159,7 +165,9 @@ def test_a_genesis_program_is_upgradeable_by_its_authority(tmp_path: Path, built
     code = bank.account_at(program, bank.clock.at(SlotCommitment.FINALIZED))
     assert code is not None
     assert code.executable
-    programdata = bank.account_at(Pubkey.find_program_address([bytes(program)], LOADER)[0], bank.clock.at(SlotCommitment.FINALIZED))
+    programdata = bank.account_at(
+        Pubkey.find_program_address([bytes(program)], LOADER)[0], bank.clock.at(SlotCommitment.FINALIZED)
+    )
     assert programdata is not None
     assert bytes(programdata.data)[12:45] == b"\x01" + bytes(authority)
     assert bytes(programdata.data)[45:] == (built_programs / "cpmm.so").read_bytes()

@@ -11,7 +11,7 @@ from typing import cast
 
 import base58
 from solders.account import Account
-from solders.hash import Hash
+from solders.hash import Hash, ParseHashError
 from solders.message import Message, MessageV0, from_bytes_versioned
 from solders.pubkey import Pubkey
 
@@ -79,7 +79,7 @@ def get_latest_blockhash(bank: Bank, params: Params) -> Json:
 def is_blockhash_valid(bank: Bank, params: Params) -> Json:
     try:
         blockhash = bytes(Hash.from_string(params.text(0)))
-    except ValueError as error:
+    except ParseHashError as error:
         raise invalid_params("Invalid param: WrongSize") from error
     slot = context_slot(bank, params.config(1))
     return with_context(slot, bank.clock.blockhash_usable(blockhash, slot))

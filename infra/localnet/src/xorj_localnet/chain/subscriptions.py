@@ -76,6 +76,9 @@ class Subscriptions:
         self._next_id = 1
         self._told = {commitment: bank.clock.at(commitment) for commitment in Commitment}
 
+    def __len__(self) -> int:
+        return len(self._active)
+
     def subscribe(self, method: str, params: Params, send: Send) -> tuple[int, Callable[[], None]]:
         """Register; returns the id and what to call once the caller has been told it. Raises ``RpcFault``."""
         subscription = Subscription(self._next_id, _topic(method, params), send)

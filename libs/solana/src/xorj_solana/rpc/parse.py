@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from solders.hash import Hash
+from solders.hash import Hash, ParseHashError
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
@@ -131,9 +131,7 @@ def blockhash(value: object, where: str) -> Hash:
     """A base58 hash."""
     try:
         return Hash.from_string(text(value, where))
-    except Malformed:
-        raise
-    except ValueError as error:
+    except ParseHashError as error:
         raise Malformed(f"{where}: not a hash") from error
 
 
