@@ -32,7 +32,7 @@ MODULES = (
     "/opt/homebrew/lib/softhsm/libsofthsm2.so",
 )
 HOW_TO_GET = "install the package softhsm2"
-TOKEN_LABEL = "xorj-local"
+TOKEN_LABEL = "xorj-local"  # noqa: S105 (a label)
 KEY_LABEL = "xorj-bot"
 _EC_PARAMS_ED25519 = bytes.fromhex("06032b6570")
 _PROVISION_S_MAX = 30.0
