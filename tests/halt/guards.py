@@ -3,9 +3,10 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from aiokafka import AIOKafkaProducer
 from xorj_core.facts import Fact, Position
 from xorj_halt.commands import kill_command
 from xorj_halt.guard import Guard
@@ -70,6 +71,20 @@ async def publish(world: World, fact: Fact, principal: str = "operator") -> Posi
     connection = connection_of(world, principal)
     async with LogWriter(connection, f"{principal}/test", "test") as writer:
         return await writer.publish(fact)
+
+
+async def append(
+    world: World, topic: str, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]] = ()
+) -> Position:
+    """A raw record, as anyone with the operator's certificate may write it."""
+    connection = connection_of(world, "operator")
+    producer = AIOKafkaProducer(**connection.client_options(), acks="all")
+    await producer.start()
+    try:
+        sent = await producer.send_and_wait(topic, value=value, key=key, headers=list(headers))
+    finally:
+        await producer.stop()
+    return Position(world.broker.cluster_id, topic, sent.partition, sent.offset)
 
 
 async def kill(world: World, key: SigningKey, *, vault: bytes | None = None, reason: str = "test") -> Position:

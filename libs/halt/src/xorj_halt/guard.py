@@ -24,7 +24,7 @@ from aiokafka.errors import KafkaError
 from xorj_contracts.codec import fact_type
 from xorj_core.facts import Acknowledgement, ServiceHeartbeat
 from xorj_core.facts.common import Position
-from xorj_core.kill import KillState, halt_state, read_up_to
+from xorj_core.kill import ActiveKill, KillState, halt_state, read_up_to
 from xorj_core.lease import LeaseState, remember_sent
 from xorj_log.connection import KafkaConnection
 from xorj_log.reader import LogReader, LogRecord, ReadRefused
@@ -126,6 +126,11 @@ class Guard:
     def control_next_offset(self) -> int:
         """Control has been read up to, not including, this offset."""
         return self._view.kill.next_offset
+
+    @property
+    def kills(self) -> tuple[ActiveKill, ...]:
+        """Every command in force, in arrival order."""
+        return self._view.kill.kills
 
     @property
     def cluster_id(self) -> str:
