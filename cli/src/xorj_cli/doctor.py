@@ -126,7 +126,7 @@ def _softhsm() -> Part:
         "softhsm",
         found=found,
         required=False,
-        detail=str(choice.module or ""),
+        detail=str(choice.softhsm.module) if choice.softhsm else "",
         needed_for="a key in an HSM (else a file)",
         how_to_get="package softhsm2",
     )

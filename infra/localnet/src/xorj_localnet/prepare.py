@@ -22,7 +22,9 @@ def _say_provider(console: Console) -> None:
     choice = choose_signer_provider()
     match choice.provider:
         case SignerProvider.PKCS11:
-            console.print(f"  signer: PKCS#11 with SoftHSM ({choice.module})", highlight=False)
+            console.print(
+                f"  signer: PKCS#11 with SoftHSM ({choice.softhsm.module if choice.softhsm else ''})", highlight=False
+            )
         case SignerProvider.FILE:
             console.print(
                 "  signer: file key, local cluster only (SoftHSM not found: package softhsm2)", highlight=False

@@ -5,18 +5,10 @@
 """
 
 import os
-import shutil
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
-_MODULES = (
-    "/usr/lib/softhsm/libsofthsm2.so",
-    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
-    "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
-    "/usr/local/lib/softhsm/libsofthsm2.so",
-    "/opt/homebrew/lib/softhsm/libsofthsm2.so",
-)
+from xorj_localnet.hsm import SoftHsm, find_softhsm
 
 
 class SignerProvider(StrEnum):
@@ -28,25 +20,14 @@ class SignerProvider(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProviderChoice:
-    """The provider, with the PKCS#11 module when it needs one."""
+    """The provider, with the SoftHSM that it needs."""
 
     provider: SignerProvider
-    module: Path | None = None
-    token_tool: Path | None = None
+    softhsm: SoftHsm | None = None
 
 
 class ProviderMissing(Exception):
     """The provider that was asked for is not on this machine."""
-
-
-def find_softhsm() -> ProviderChoice | None:
-    """SoftHSM's module and its `softhsm2-util`, if both are installed."""
-    named = os.environ.get("XORJ_SOFTHSM_MODULE", "")
-    tool = shutil.which("softhsm2-util")
-    for candidate in (named,) if named else _MODULES:
-        if tool is not None and Path(candidate).is_file():
-            return ProviderChoice(SignerProvider.PKCS11, Path(candidate), Path(tool))
-    return None
 
 
 def choose_signer_provider() -> ProviderChoice:
@@ -58,5 +39,5 @@ def choose_signer_provider() -> ProviderChoice:
     if wanted not in ("", *SignerProvider):
         raise ProviderMissing(f"XORJ_SIGNER_PROVIDER must be one of {', '.join(SignerProvider)}, not {wanted!r}")
     if found is not None and wanted != SignerProvider.FILE:
-        return found
+        return ProviderChoice(SignerProvider.PKCS11, found)
     return ProviderChoice(SignerProvider.FILE)

@@ -1,7 +1,7 @@
 """`python -m xorj_localnet.engine`: the stand-in engine as a process.
 
 Settings: XORJ_ENGINE_PORT (0: free), XORJ_READY_FILE (JSON `{"url"}`), XORJ_ENGINE_TOKEN_FILE, XORJ_SCENARIO
-(`default`, `recorded`, or a JSON file), XORJ_RECORDED_DATA.
+(`default`, `recorded`, or a JSON file), XORJ_RECORDED_DATA, XORJ_ENGINE_EMPTY (set: begins without traders).
 """
 
 import asyncio
@@ -18,7 +18,8 @@ def main() -> int:
     environment = os.environ
     try:
         scenario = scenario_from_environment(environment)
-        engine = Engine(secret(environment, "XORJ_ENGINE_TOKEN_FILE"), scenario.traders)
+        first = () if environment.get("XORJ_ENGINE_EMPTY") else scenario.traders
+        engine = Engine(secret(environment, "XORJ_ENGINE_TOKEN_FILE"), first)
         port = whole(environment, "XORJ_ENGINE_PORT", 0)
     except (SettingsError, ScenarioError) as error:
         sys.stderr.write(f"engine: {error}\n")
