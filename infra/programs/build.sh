@@ -27,6 +27,7 @@ SYSROOT=$(LD_LIBRARY_PATH=$DEB_LIB "$RUSTC" --print sysroot)/lib/rustlib/src/rus
 flags=(
   -Ctarget-cpu=v2
   -Ctarget-feature=+allows-misaligned-mem-access # or every access to account data is done byte by byte
+  -Zlocation-detail=none # no line numbers of panics, so that a comment does not change the bytes
   "-Clinker=$PROGRAMS/tools/linker.py"
   "--remap-path-prefix=$WORK=/programs"
   "--remap-path-prefix=$CRATES=/crates"

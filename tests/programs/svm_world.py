@@ -217,7 +217,7 @@ TOKEN_LIKE = MintPlaces(Pubkey(labelled("mint with 9 decimals")))
 
 def empty_world(*, place_in: MintPlaces = USDC_LIKE, place_out: MintPlaces = TOKEN_LIKE) -> World:
     """Both programs and mints, nothing initialised."""
-    svm = LiteSVM().with_transaction_history(0).with_blockhash_check(False)  # noqa: FBT003 - solders takes no keyword
+    svm = LiteSVM().with_transaction_history(0).with_blockhash_check(check=False)
     svm.warp_to_slot(SLOT)
     roles = ("upgrade authority", "admin", "guardian", "bot", "owner", "market maker")
     upgrade_authority, admin, guardian, bot, owner, market_maker = (new_keypair(svm, role) for role in roles)

@@ -11,7 +11,8 @@ use tokens::{Mint, NewAccount, Transfer, create_account, initialize_token_accoun
 use crate::{
     Call, Refusal, refused,
     state::{
-        AMM_CONFIG_SEED, AUTHORITY_SEED, FEE_RATE_ONE, OBSERVATION_SEED, POOL_SEED, POOL_VAULT_SEED, amm_config, check, pool,
+        AMM_CONFIG_SEED, AUTHORITY_SEED, FEE_RATE_ONE, OBSERVATION_SEED, POOL_SEED, POOL_VAULT_SEED, amm_config, check,
+        pool,
     },
 };
 
@@ -71,8 +72,21 @@ struct Opening<'a> {
 /// program 0, token program 1, creator's account 0 (w), creator's account 1 (w), system program; mint 0 < mint 1
 #[inline(never)]
 pub fn initialize(call: &mut Call) -> ProgramResult {
-    let [creator, authority, amm, state, vault_0, vault_1, mint_0, mint_1, program_0, program_1, source_0, source_1, _system] =
-        &mut *call.accounts
+    let [
+        creator,
+        authority,
+        amm,
+        state,
+        vault_0,
+        vault_1,
+        mint_0,
+        mint_1,
+        program_0,
+        program_1,
+        source_0,
+        source_1,
+        _system,
+    ] = &mut *call.accounts
     else {
         return Err(ProgramError::NotEnoughAccountKeys);
     };
@@ -87,9 +101,8 @@ pub fn initialize(call: &mut Call) -> ProgramResult {
         return Err(refused(Refusal::InvalidInput));
     }
     let bump = [bump];
-    let seeds = [
-        Seed::from(places[0]), Seed::from(places[1]), Seed::from(places[2]), Seed::from(places[3]), Seed::from(&bump),
-    ];
+    let seeds =
+        [Seed::from(places[0]), Seed::from(places[1]), Seed::from(places[2]), Seed::from(places[3]), Seed::from(&bump)];
     create_account(
         &NewAccount { payer: creator, account: state, owner: call.program_id, len: pool::LEN },
         &[Signer::from(&seeds)],
@@ -102,9 +115,15 @@ pub fn initialize(call: &mut Call) -> ProgramResult {
     let decimals = [fund(&opening, &side_0)?, fund(&opening, &side_1)?];
     let (observation, _) = Address::find_program_address(&[OBSERVATION_SEED, address.as_ref()], call.program_id);
     let keys: [(usize, &Address); 9] = [
-        (pool::AMM_CONFIG, amm.address()), (pool::CREATOR, creator.address()), (pool::OBSERVATION, &observation),
-        (pool::VAULT_0, vault_0.address()), (pool::MINT_0, mint_0.address()), (pool::PROGRAM_0, program_0.address()),
-        (pool::VAULT_1, vault_1.address()), (pool::MINT_1, mint_1.address()), (pool::PROGRAM_1, program_1.address()),
+        (pool::AMM_CONFIG, amm.address()),
+        (pool::CREATOR, creator.address()),
+        (pool::OBSERVATION, &observation),
+        (pool::VAULT_0, vault_0.address()),
+        (pool::MINT_0, mint_0.address()),
+        (pool::PROGRAM_0, program_0.address()),
+        (pool::VAULT_1, vault_1.address()),
+        (pool::MINT_1, mint_1.address()),
+        (pool::PROGRAM_1, program_1.address()),
     ];
     let mut data = state.try_borrow_mut()?;
     data[..8].copy_from_slice(&pool::TAG);
@@ -138,8 +157,13 @@ fn fund(opening: &Opening, side: &Side) -> Result<u8, ProgramError> {
     initialize_token_account(side.vault, side.mint, opening.authority.address(), token_program)?;
     let decimals = Mint::read(side.mint, token_program)?.decimals;
     let first = Transfer {
-        token_program, from: side.source, mint: side.mint, to: side.vault, authority: opening.creator,
-        amount: side.amount, decimals,
+        token_program,
+        from: side.source,
+        mint: side.mint,
+        to: side.vault,
+        authority: opening.creator,
+        amount: side.amount,
+        decimals,
     };
     transfer(&first, &[])?;
     Ok(decimals)

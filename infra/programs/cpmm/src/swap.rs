@@ -19,8 +19,20 @@ use crate::{
 #[inline(never)]
 pub fn swap_base_input(call: &mut Call) -> ProgramResult {
     let [
-        payer, authority, amm, state, input, output, vault_in, vault_out, program_in, program_out, mint_in, mint_out,
-        observation, ..,
+        payer,
+        authority,
+        amm,
+        state,
+        input,
+        output,
+        vault_in,
+        vault_out,
+        program_in,
+        program_out,
+        mint_in,
+        mint_out,
+        observation,
+        ..,
     ] = &*call.accounts
     else {
         return Err(ProgramError::NotEnoughAccountKeys);
@@ -53,13 +65,23 @@ pub fn swap_base_input(call: &mut Call) -> ProgramResult {
         return Err(refused(Refusal::ExceededSlippage));
     }
     let pay = Transfer {
-        token_program: program_in.address(), from: input, mint: mint_in, to: vault_in, authority: payer,
-        amount: amount_in, decimals: Mint::read(mint_in, program_in.address())?.decimals,
+        token_program: program_in.address(),
+        from: input,
+        mint: mint_in,
+        to: vault_in,
+        authority: payer,
+        amount: amount_in,
+        decimals: Mint::read(mint_in, program_in.address())?.decimals,
     };
     transfer(&pay, &[])?;
     let give = Transfer {
-        token_program: program_out.address(), from: vault_out, mint: mint_out, to: output, authority,
-        amount: amount_out, decimals: Mint::read(mint_out, program_out.address())?.decimals,
+        token_program: program_out.address(),
+        from: vault_out,
+        mint: mint_out,
+        to: output,
+        authority,
+        amount: amount_out,
+        decimals: Mint::read(mint_out, program_out.address())?.decimals,
     };
     transfer(&give, &[Signer::from(&[Seed::from(AUTHORITY_SEED), Seed::from(&bump)])])
 }
@@ -83,4 +105,3 @@ fn quote(reserve_in: u64, reserve_out: u64, amount_in: u64, fee_rate: u64) -> Re
         out => Ok(out),
     }
 }
-

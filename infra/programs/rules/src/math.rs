@@ -63,8 +63,7 @@ const fn digit(rest: u64, next: u64, divisor: u64) -> u64 {
 mod tests {
     use super::*;
 
-    const EDGES: [u64; 11] =
-        [0, 1, 2, 3, LOW, 1 << 32, (1 << 32) + 1, 1 << 63, (1 << 63) - 1, u64::MAX - 1, u64::MAX];
+    const EDGES: [u64; 11] = [0, 1, 2, 3, LOW, 1 << 32, (1 << 32) + 1, 1 << 63, (1 << 63) - 1, u64::MAX - 1, u64::MAX];
 
     fn agrees(a: u64, b: u64, d: u64) {
         let wide = a as u128 * b as u128;

@@ -51,7 +51,12 @@ impl Holding {
     ///
     /// Wrapped SOL counts its amount as lamports, so `lamports_beside_amount` leaves that part out.
     #[inline(never)]
-    pub fn read(account: &AccountView, token_program: &Address, mint: &Address, authority: &Address) -> Result<Self, ProgramError> {
+    pub fn read(
+        account: &AccountView,
+        token_program: &Address,
+        mint: &Address,
+        authority: &Address,
+    ) -> Result<Self, ProgramError> {
         let wrong = refused(Refusal::WrongTokenAccount);
         if !account.owned_by(token_program) {
             return Err(wrong);

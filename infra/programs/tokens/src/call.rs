@@ -54,8 +54,10 @@ pub fn create_account(new: &NewAccount, signers: &[Signer]) -> ProgramResult {
         let mut data = [0; 12];
         data[0] = 2; // Transfer
         data[4..12].copy_from_slice(&missing.to_le_bytes());
-        let accounts =
-            [InstructionAccount::writable_signer(new.payer.address()), InstructionAccount::writable(new.account.address())];
+        let accounts = [
+            InstructionAccount::writable_signer(new.payer.address()),
+            InstructionAccount::writable(new.account.address()),
+        ];
         let instruction = InstructionView { program_id: &SYSTEM, accounts: &accounts, data: &data };
         invoke_signed(&instruction, &[new.payer, new.account], &[])?;
     }
@@ -93,12 +95,21 @@ pub fn create_associated(new: &NewAssociated) -> ProgramResult {
         InstructionAccount::readonly(new.token_program.address()),
     ];
     let instruction = InstructionView { program_id: &ASSOCIATED_TOKEN, accounts: &accounts, data: &[1] };
-    invoke_signed(&instruction, &[new.payer, new.account, new.wallet, new.mint, new.system_program, new.token_program], &[])
+    invoke_signed(
+        &instruction,
+        &[new.payer, new.account, new.wallet, new.mint, new.system_program, new.token_program],
+        &[],
+    )
 }
 
 /// InitializeAccount3 on an account of 165 bytes that the token program owns already.
 #[inline(never)]
-pub fn initialize_token_account(account: &AccountView, mint: &AccountView, owner: &Address, token_program: &Address) -> ProgramResult {
+pub fn initialize_token_account(
+    account: &AccountView,
+    mint: &AccountView,
+    owner: &Address,
+    token_program: &Address,
+) -> ProgramResult {
     let mut data = [0; 33];
     data[0] = 18;
     data[1..33].copy_from_slice(owner.as_ref());

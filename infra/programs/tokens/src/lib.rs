@@ -8,7 +8,9 @@ mod call;
 
 pub use account::{Holding, Mint, balance_of, is_token_program};
 pub use address::{ASSOCIATED_TOKEN, SPL_TOKEN, SYSTEM, TOKEN_2022, UPGRADEABLE_LOADER, associated};
-pub use call::{NewAccount, NewAssociated, Transfer, create_account, create_associated, initialize_token_account, transfer};
+pub use call::{
+    NewAccount, NewAssociated, Transfer, create_account, create_associated, initialize_token_account, transfer,
+};
 
 use pinocchio::error::ProgramError;
 use rules::Refusal;

@@ -66,7 +66,8 @@ fn check_upgrade_authority(
     }
     let (named, data) = (program.try_borrow()?, program_data.try_borrow()?);
     // Program: u32 2 | address of the program data. ProgramData: u32 3 | slot u64 | option u8 | authority.
-    let is_program = named.len() >= 36 && named[..4] == [2, 0, 0, 0] && &named[4..36] == program_data.address().as_ref();
+    let is_program =
+        named.len() >= 36 && named[..4] == [2, 0, 0, 0] && &named[4..36] == program_data.address().as_ref();
     let is_authority =
         data.len() >= 45 && data[..4] == [3, 0, 0, 0] && data[12] == 1 && &data[13..45] == authority.address().as_ref();
     if is_program && is_authority { Ok(()) } else { Err(refusal) }
@@ -119,9 +120,10 @@ fn is_zero(bytes: &[u8]) -> bool {
 }
 
 fn has_twins(items: &[u8], len: usize) -> bool {
-    items.chunks_exact(len).enumerate().any(|(at, item)| {
-        !is_zero(item) && items.chunks_exact(len).skip(at + 1).any(|other| other == item)
-    })
+    items
+        .chunks_exact(len)
+        .enumerate()
+        .any(|(at, item)| !is_zero(item) && items.chunks_exact(len).skip(at + 1).any(|other| other == item))
 }
 
 /// data: paused u8 (0 or 1); accounts: admin or guardian (signer), config (w)

@@ -5,7 +5,9 @@ use pinocchio::{
     cpi::{Seed, Signer},
 };
 use rules::{Refusal, u64_at};
-use tokens::{Mint, NewAccount, NewAssociated, Transfer, create_account, create_associated, is_token_program, refused, transfer};
+use tokens::{
+    Mint, NewAccount, NewAssociated, Transfer, create_account, create_associated, is_token_program, refused, transfer,
+};
 
 use crate::{
     Call,
@@ -62,14 +64,20 @@ pub fn open_mint(call: &mut Call) -> ProgramResult {
         return Err(refused(Refusal::WrongTokenProgram));
     }
     Mint::read(mint, token_program.address())?;
-    let mut new = NewAssociated { payer: owner, account: vault_token, wallet: account, mint, system_program, token_program };
+    let mut new =
+        NewAssociated { payer: owner, account: vault_token, wallet: account, mint, system_program, token_program };
     create_associated(&new)?;
     (new.account, new.wallet) = (trade_token, trade_authority);
     create_associated(&new)
 }
 
 /// `WrongTradeAuthority` unless `address` is the vault's trade authority.
-pub fn check_trade_authority(program_id: &Address, vault_address: &Address, vault: &Vault, address: &Address) -> ProgramResult {
+pub fn check_trade_authority(
+    program_id: &Address,
+    vault_address: &Address,
+    vault: &Vault,
+    address: &Address,
+) -> ProgramResult {
     let seeds: [&[u8]; 3] = [TRADE_AUTHORITY_SEED, vault_address.as_ref(), &vault.trade_authority_bump];
     match Address::create_program_address(&seeds, program_id) {
         Ok(derived) if &derived == address => Ok(()),
@@ -108,7 +116,8 @@ pub fn withdraw(call: &mut Call) -> ProgramResult {
     let token_program = check_token(token_program.address())?;
     let decimals = Mint::read(mint, token_program)?.decimals;
     let seeds = [Seed::from(VAULT_SEED), Seed::from(&vault.owner), Seed::from(&vault.bump)];
-    let order = Transfer { token_program, from: vault_token, mint, to: destination, authority: account, amount, decimals };
+    let order =
+        Transfer { token_program, from: vault_token, mint, to: destination, authority: account, amount, decimals };
     transfer(&order, &[Signer::from(&seeds)])
 }
 

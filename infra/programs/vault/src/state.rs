@@ -96,6 +96,10 @@ impl Vault {
 
     /// `NotOwner` unless `signer` is the owner and signs.
     pub fn check_owner(&self, signer: &AccountView) -> Result<(), ProgramError> {
-        if signer.is_signer() && signer.address().as_array() == &self.owner { Ok(()) } else { Err(refused(Refusal::NotOwner)) }
+        if signer.is_signer() && signer.address().as_array() == &self.owner {
+            Ok(())
+        } else {
+            Err(refused(Refusal::NotOwner))
+        }
     }
 }

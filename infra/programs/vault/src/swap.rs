@@ -33,7 +33,8 @@ pub fn call_swap(swap: &Swap, signer: &Signer) -> ProgramResult {
         meta.write(InstructionAccount::new(account.address(), account.is_writable(), signs));
     }
     // The first accounts.len() places were written just above.
-    let metas = unsafe { core::slice::from_raw_parts(metas.as_ptr().cast::<InstructionAccount>(), swap.accounts.len()) };
+    let metas =
+        unsafe { core::slice::from_raw_parts(metas.as_ptr().cast::<InstructionAccount>(), swap.accounts.len()) };
     invoke(&InstructionView { program_id: swap.program, accounts: metas, data: swap.route }, swap.accounts, signer)
 }
 

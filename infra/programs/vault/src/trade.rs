@@ -82,15 +82,39 @@ pub fn bot_trade(call: &mut Call) -> ProgramResult {
 
 fn parties_of(accounts: &[AccountView]) -> Result<Parties<'_>, ProgramError> {
     let [
-        config, vault, bot_authority, trade_authority, vault_in, vault_out, trade_in, trade_out, mint_in, mint_out,
-        token_program_in, token_program_out, swap_program, swap_accounts @ ..,
+        config,
+        vault,
+        bot_authority,
+        trade_authority,
+        vault_in,
+        vault_out,
+        trade_in,
+        trade_out,
+        mint_in,
+        mint_out,
+        token_program_in,
+        token_program_out,
+        swap_program,
+        swap_accounts @ ..,
     ] = accounts
     else {
         return Err(wrong_accounts(()));
     };
     Ok(Parties {
-        config, vault, bot_authority, trade_authority, vault_in, vault_out, trade_in, trade_out, mint_in, mint_out,
-        token_program_in, token_program_out, swap_program, swap_accounts,
+        config,
+        vault,
+        bot_authority,
+        trade_authority,
+        vault_in,
+        vault_out,
+        trade_in,
+        trade_out,
+        mint_in,
+        mint_out,
+        token_program_in,
+        token_program_out,
+        swap_program,
+        swap_accounts,
     })
 }
 
@@ -106,7 +130,8 @@ fn permit(program_id: &Address, p: &Parties, trade: &BotTrade, slot: u64) -> Res
     if !vault.enabled {
         return Err(refused(Refusal::BotDisabled));
     }
-    let authorities = config[config::AUTHORITIES..].chunks_exact(config::AUTHORITY_LEN).take(crate::state::BOT_AUTHORITIES);
+    let authorities =
+        config[config::AUTHORITIES..].chunks_exact(config::AUTHORITY_LEN).take(crate::state::BOT_AUTHORITIES);
     let key = p.bot_authority.address().as_ref();
     let active = |entry: &[u8]| {
         entry[..2] == [config::KIND_ED25519, config::STATE_ACTIVE]
@@ -180,28 +205,41 @@ fn exchange(p: &Parties, trade: &BotTrade, vault: &Vault, before: &Snapshot) -> 
     let lent = before.trade_in.amount.checked_add(trade.amount_in_max).ok_or(refused(Refusal::Overflow))?;
     let vault_seeds = [Seed::from(VAULT_SEED), Seed::from(&vault.owner), Seed::from(&vault.bump)];
     let lend = Transfer {
-        token_program: program_in, from: p.vault_in, mint: p.mint_in, to: p.trade_in, authority: p.vault,
-        amount: trade.amount_in_max, decimals: decimals_in,
+        token_program: program_in,
+        from: p.vault_in,
+        mint: p.mint_in,
+        to: p.trade_in,
+        authority: p.vault,
+        amount: trade.amount_in_max,
+        decimals: decimals_in,
     };
     transfer(&lend, &[Signer::from(&vault_seeds)])?;
 
-    let trade_seeds =
-        [Seed::from(TRADE_AUTHORITY_SEED), Seed::from(p.vault.address().as_ref()), Seed::from(&vault.trade_authority_bump)];
+    let trade_seeds = [
+        Seed::from(TRADE_AUTHORITY_SEED),
+        Seed::from(p.vault.address().as_ref()),
+        Seed::from(&vault.trade_authority_bump),
+    ];
     let signer = Signer::from(&trade_seeds);
     let swap = Swap {
-        program: p.swap_program.address(), accounts: p.swap_accounts, trade_authority: p.trade_authority.address(),
+        program: p.swap_program.address(),
+        accounts: p.swap_accounts,
+        trade_authority: p.trade_authority.address(),
         route: trade.route,
     };
     call_swap(&swap, &signer)?;
 
     let (left, gained) = (balance_of(p.trade_in)?, balance_of(p.trade_out)?);
     let moved = Moved::between(lent, left, before.trade_out.amount, gained);
-    let home_in = Transfer {
-        from: p.trade_in, to: p.vault_in, authority: p.trade_authority, amount: left, ..lend
-    };
+    let home_in = Transfer { from: p.trade_in, to: p.vault_in, authority: p.trade_authority, amount: left, ..lend };
     let home_out = Transfer {
-        token_program: program_out, from: p.trade_out, mint: p.mint_out, to: p.vault_out, authority: p.trade_authority,
-        amount: gained, decimals: decimals_out,
+        token_program: program_out,
+        from: p.trade_out,
+        mint: p.mint_out,
+        to: p.vault_out,
+        authority: p.trade_authority,
+        amount: gained,
+        decimals: decimals_out,
     };
     for sweep in [&home_in, &home_out] {
         if sweep.amount > 0 {
@@ -218,8 +256,10 @@ fn judge(trade: &BotTrade, moved: &Moved, before: &Snapshot, after: &Snapshot) -
         return Err(refused(Refusal::AccountStateChanged));
     }
     let pairs = [
-        (&before.vault_in, &after.vault_in), (&before.vault_out, &after.vault_out),
-        (&before.trade_in, &after.trade_in), (&before.trade_out, &after.trade_out),
+        (&before.vault_in, &after.vault_in),
+        (&before.vault_out, &after.vault_out),
+        (&before.trade_in, &after.trade_in),
+        (&before.trade_out, &after.trade_out),
     ];
     for (old, new) in pairs {
         if old.len != new.len {
@@ -235,9 +275,8 @@ fn judge(trade: &BotTrade, moved: &Moved, before: &Snapshot, after: &Snapshot) -
         return Err(refused(Refusal::LamportsLower));
     }
     moved.check(trade).map_err(refused)?;
-    let vault_moved = Moved::between(
-        before.vault_in.amount, after.vault_in.amount, before.vault_out.amount, after.vault_out.amount,
-    );
+    let vault_moved =
+        Moved::between(before.vault_in.amount, after.vault_in.amount, before.vault_out.amount, after.vault_out.amount);
     vault_moved.check(trade).map_err(refused)
 }
 
@@ -258,8 +297,15 @@ fn record(account: &mut AccountView, trade: &BotTrade, moved: &Moved, slot: u64)
 fn emit(p: &Parties, trade: &BotTrade, moved: &Moved, slot: u64) {
     let mut event = [0; EVENT_LEN];
     let fields: [&[u8]; 9] = [
-        &EVENT_TAG, p.vault.address().as_ref(), &trade.seq.to_le_bytes(), trade.intent_id, p.mint_in.address().as_ref(),
-        p.mint_out.address().as_ref(), &moved.spent.to_le_bytes(), &moved.received.to_le_bytes(), &slot.to_le_bytes(),
+        &EVENT_TAG,
+        p.vault.address().as_ref(),
+        &trade.seq.to_le_bytes(),
+        trade.intent_id,
+        p.mint_in.address().as_ref(),
+        p.mint_out.address().as_ref(),
+        &moved.spent.to_le_bytes(),
+        &moved.received.to_le_bytes(),
+        &slot.to_le_bytes(),
     ];
     let mut at = 0;
     for field in fields {
