@@ -1,15 +1,21 @@
 """A world leaves nothing behind, however it ends."""
 
+import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+from xorj_localnet.java import NoJava
+from xorj_localnet.ports import NoFreePort
 from xorj_localnet.process import ProcessId
+from xorj_localnet.world import World, WorldOptions
 
 DEADLINE_S = 60.0
 
@@ -69,3 +75,22 @@ def test_a_part_that_dies_ends_the_world_with_a_message(tmp_path: Path) -> None:
     os.kill(processes[0].pid, signal.SIGKILL)
     assert parent.wait(DEADLINE_S) != 0
     assert not any(process.alive() for process in processes)
+
+
+def test_a_busy_port_ends_the_start_with_its_setting_and_leaves_nothing(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        world = World(WorldOptions(directory=tmp_path / "world", database_port=port))
+        with pytest.raises(NoFreePort, match=f"port {port} .*XORJ_DATABASE_PORT"):
+            asyncio.run(world.start())
+    assert world.supervisor.pids() == {}
+
+
+def test_without_a_suitable_java_the_message_says_where_to_get_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XORJ_JAVA", str(tmp_path / "no-java"))
+    with pytest.raises(NoJava, match=r"no-java \(cannot be run\).*make setup.*XORJ_JAVA"):
+        asyncio.run(World(WorldOptions(directory=tmp_path / "world")).start())

@@ -21,12 +21,13 @@ from xorj_localnet.files import write_atomically
 from xorj_localnet.jars import missing_jars, read_jar_list
 from xorj_localnet.java import JavaRuntime, find_java
 from xorj_localnet.paths import KAFKA_JAR_LIST, Home
-from xorj_localnet.ports import accepts, choose_port
+from xorj_localnet.ports import accepts, choose_port, port_setting
 from xorj_localnet.process import ProcessSpec
 from xorj_localnet.stopping import until_told_to_stop
 from xorj_localnet.supervisor import ChildFailed, Supervisor
 
 START_ATTEMPTS = 4
+PORT_SETTING = "XORJ_BROKER_PORT"
 FORMAT_S_MAX = 60.0
 READY_S_MAX = 60.0
 
@@ -181,7 +182,7 @@ async def start_broker(supervisor: Supervisor, home: Home, identity: Identity, *
     """Starts a broker under the supervisor; port 0 takes a free one. Raises ChildFailed, BrokerFailed, NoFreePort."""
     files = BrokerFiles(home, supervisor.directory / "broker", identity)
     for attempt in range(1, START_ATTEMPTS + 1):
-        client_port = choose_port(port, setting="XORJ_BROKER_PORT")
+        client_port = choose_port(port, setting=PORT_SETTING)
         files.write_properties(client_port, choose_port())
         await asyncio.to_thread(files.format)
         try:
@@ -203,7 +204,7 @@ async def _alone() -> int:
     supervisor.open()
     try:
         certificates = issue_certificates(home.world / "certificates")
-        broker = await start_broker(supervisor, home, certificates.of("broker"))
+        broker = await start_broker(supervisor, home, certificates.of("broker"), port=port_setting(PORT_SETTING))
         await create_topics(broker.address, certificates.of("admin"))
         sys.stdout.write(f"broker at {broker.address}, cluster {broker.cluster_id}; Ctrl-C stops it\n")
         sys.stdout.flush()

@@ -30,13 +30,14 @@ import asyncpg
 
 from xorj_localnet.files import write_secret
 from xorj_localnet.paths import Home
-from xorj_localnet.ports import choose_port
+from xorj_localnet.ports import choose_port, port_setting
 from xorj_localnet.process import ProcessSpec
 from xorj_localnet.stopping import until_told_to_stop
 from xorj_localnet.supervisor import ChildFailed, Supervisor
 
 VERSION = 18
 START_ATTEMPTS = 4
+PORT_SETTING = "XORJ_DATABASE_PORT"
 INITDB_S_MAX = 60.0
 CONNECT_S_MAX = 10.0
 OWNER = "xorj_owner"
@@ -264,7 +265,7 @@ async def start_database(supervisor: Supervisor, *, port: int = 0) -> Database:
     await asyncio.to_thread(files.initialise, passwords[SUPERUSER])
     for attempt in range(1, START_ATTEMPTS + 1):
         files.drop_stale_lock()
-        chosen = choose_port(port, setting="XORJ_DATABASE_PORT")
+        chosen = choose_port(port, setting=PORT_SETTING)
         try:
             await supervisor.start(files.spec(chosen, passwords[SUPERUSER]))
         except ChildFailed as failure:
@@ -291,7 +292,7 @@ async def _alone() -> int:
     supervisor = Supervisor(Home.from_environment().world)
     supervisor.open()
     try:
-        database = await start_database(supervisor)
+        database = await start_database(supervisor, port=port_setting(PORT_SETTING))
         await migrate(database, workspace_migrations())
         sys.stdout.write(f"database at {database.host}:{database.port}; connection strings in {supervisor.directory}\n")
         sys.stdout.flush()

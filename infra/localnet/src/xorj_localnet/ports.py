@@ -5,6 +5,7 @@
 2. "Free" is only true at the moment of the check: who starts a server tries another port when it was taken meanwhile.
 """
 
+import os
 import secrets
 import socket
 
@@ -38,6 +39,14 @@ def choose_port(wanted: int = 0, *, setting: str = "") -> int:
         if is_free(port):
             return port
     raise NoFreePort(f"no free port between {LOWEST} and {HIGHEST} on 127.0.0.1")
+
+
+def port_setting(name: str) -> int:
+    """The port that the environment variable `name` asks for, 0 when it is unset. Raises NoFreePort on other text."""
+    text = os.environ.get(name, "") or "0"
+    if not text.isascii() or not text.isdigit() or int(text) > 65_535:
+        raise NoFreePort(f"{name} must be a port number, or 0 for any free one; it is {text!r}")
+    return int(text)
 
 
 def accepts(port: int) -> bool:

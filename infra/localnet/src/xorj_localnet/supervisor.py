@@ -209,9 +209,17 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Ends every child, the last started first, and gives the directory back."""
+        await self.end_children()
+        self.close()
+
+    async def end_children(self) -> None:
+        """Ends every child, the last started first; the directory stays taken."""
         for name in reversed(list(self._children)):
             await self.end(name)
         self._children.clear()
+
+    def close(self) -> None:
+        """Gives the directory back."""
         if self._lock is not None:
             (self.directory / "pids.json").unlink(missing_ok=True)
             self._lock.close()

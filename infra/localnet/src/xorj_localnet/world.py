@@ -13,8 +13,9 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -26,6 +27,7 @@ from xorj_localnet.files import write_json
 from xorj_localnet.keys import KeyRing, generate_keys
 from xorj_localnet.migrations import migrate, workspace_migrations
 from xorj_localnet.paths import Home
+from xorj_localnet.ports import port_setting
 from xorj_localnet.process import ProcessSpec
 from xorj_localnet.stopping import until_told_to_stop
 from xorj_localnet.supervisor import Supervisor
@@ -50,8 +52,8 @@ class WorldOptions:
     home: Home = field(default_factory=Home.from_environment)
     directory: Path | None = None
     fresh: bool = True
-    broker_port: int = 0
-    database_port: int = 0
+    broker_port: int = field(default_factory=partial(port_setting, "XORJ_BROKER_PORT"))
+    database_port: int = field(default_factory=partial(port_setting, "XORJ_DATABASE_PORT"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +108,18 @@ class World:
                 self._clear()
             self.certificates = await self._step("certificates", asyncio.to_thread(self._issue_certificates))
             self.keys = await self._step("keys", asyncio.to_thread(generate_keys, self.directory / "keys"))
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._start_broker())
-                both.create_task(self._start_database())
+            await self._both(self._start_broker(), self._start_database())
         except BaseException:
-            await self.supervisor.stop()
+            await self.stop()
             raise
 
     async def stop(self) -> None:
         """Ends every process, the last started first, and withdraws `world.json`."""
         self.world_file.unlink(missing_ok=True)
-        await self.supervisor.stop()
+        await self.supervisor.end_children()
         if self.options.fresh:
             discard_database(self.directory)
+        self.supervisor.close()
 
     @property
     def world_file(self) -> Path:
@@ -246,6 +247,17 @@ class World:
         result = await work
         self._tell(name, began)
         return result
+
+    async def _both(self, *parts: Coroutine[object, object, None]) -> None:
+        """Runs the parts together; the first failure ends the others and is raised as it is."""
+        tasks = [asyncio.create_task(part) for part in parts]
+        try:
+            await asyncio.gather(*tasks)
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
 
     def _clear(self) -> None:
         discard_database(self.directory)
