@@ -6,7 +6,10 @@ import asyncio
 import json
 
 import pytest
+from solana.rpc.commitment import Confirmed
+from solana.rpc.websocket_api import SolanaWsClient
 from solders.pubkey import Pubkey
+from solders.rpc.responses import SignatureNotification, SlotNotification
 from solders.signature import Signature
 from websockets.asyncio.client import connect
 from xorj_solana.rpc import Commitment, RpcUnreachable, SignatureWatcher, slot_stream, watch_signature
@@ -111,6 +114,21 @@ async def test_accounts_and_logs_are_told_when_their_slot_settles(cluster: Clust
         await connection.send(request("logsUnsubscribe", ids[1]))
         assert [json.loads(await connection.recv())["result"] for _ in range(2)] == [True, True]
         await subscribed(cluster, 0)
+
+
+async def test_the_public_websocket_client_works_unmodified(cluster: Cluster) -> None:
+    raw = bytes(await cluster.transaction(cluster.pay(Pubkey.new_unique(), SOL)))
+    async with SolanaWsClient(cluster.ws_url) as public:
+        slots = await public.slot_subscribe()
+        await public.signature_subscribe(signature=Signature.from_bytes(raw[1:65]), commitment=Confirmed)
+        await cluster.client.send_transaction(raw)
+        await cluster.warp(1)
+        assert isinstance(await public.recv(), SlotNotification)
+        await public.unsubscribe(slots)
+        await cluster.warp(1)
+        told = await public.recv()
+        assert isinstance(told, SignatureNotification)
+        assert told.result.value.err is None
 
 
 def request(method: str, *params: object) -> str:
