@@ -1,0 +1,254 @@
+"""The auditor on a real broker and a real database. The tests follow one another in one world, in this order."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from aiokafka import AIOKafkaProducer
+from xorj_auditor.history import last_heartbeat
+from xorj_auditor.store import AuditStore, StoreRefused
+from xorj_auditor.verify import VerifyResult, verify
+from xorj_core.audit_chain import EntryKind
+from xorj_core.facts import AuditHeartbeat
+from xorj_halt.keys import load_registry
+from xorj_localnet.supervisor import ChildFailed
+from xorj_localnet.world import World
+from xorj_log.connection import KafkaConnection
+from xorj_log.reader import LogReader
+from xorj_log.topics import TOPICS
+
+from tests.halt.guards import auditor_spec, start_auditor
+from tests.worlds import connection_of, small_world
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+AUDITED = [topic for topic in TOPICS if topic.name != "heartbeats"]
+HEADERS = [("traceparent", b"00-1"), ("empty", b""), ("traceparent", b"again")]
+PER_PARTITION = 40
+BURST = 20_000
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    async with small_world(Path(tmp_path_factory.mktemp("world"))) as started:
+        yield started
+
+
+def anyone(world: World) -> KafkaConnection:
+    """The broker's administrator: may write to every topic, as the union of all services may."""
+    return connection_of(world, "admin")
+
+
+async def write(world: World, per_partition: int, *, topics: list[str] | None = None) -> int:
+    """Writes garbage of every shape to every partition: absent keys and values, headers, empty and binary values."""
+    producer = AIOKafkaProducer(**anyone(world).client_options(), acks="all", enable_idempotence=True, linger_ms=5)
+    await producer.start()
+    sent = []
+    try:
+        for topic in AUDITED:
+            if topics is not None and topic.name not in topics:
+                continue
+            for partition in range(topic.partitions):
+                for number in range(per_partition):
+                    keyed = topic.compacted_after_ms is not None or number % 3 != 1
+                    sent.append(
+                        await producer.send(
+                            topic.name,
+                            key=os.urandom(32) if keyed else None,
+                            value=(None, b"", os.urandom(300))[number % 3],
+                            partition=partition,
+                            headers=HEADERS if number % 2 else None,
+                        )
+                    )
+        await asyncio.gather(*sent)
+    finally:
+        await producer.stop()
+    return len(sent)
+
+
+async def ends_of(world: World) -> dict[tuple[str, int], int]:
+    async with LogReader(anyone(world), [topic.name for topic in AUDITED]) as reader:
+        return await reader.end_offsets()
+
+
+async def heartbeat_covering(world: World, ends: dict[tuple[str, int], int]) -> AuditHeartbeat:
+    """Waits for a signed heartbeat that covers all of `ends`."""
+    registry = load_registry(world.keys.registry_file)
+    async with asyncio.timeout(60):
+        while True:
+            heartbeat = await last_heartbeat(connection_of(world, "operator"), registry)
+            if heartbeat is not None:
+                covered = {(part.topic, part.partition): part.next_offset for part in heartbeat.covered}
+                if all(covered.get(key, 0) >= end for key, end in ends.items()):
+                    return heartbeat
+
+
+async def owner(world: World) -> "asyncpg.Connection[asyncpg.Record]":
+    return await asyncpg.connect(world.database.dsn("xorj_owner", "xorj_audit"))
+
+
+async def verified(world: World, against: tuple[int, bytes] | None = None) -> VerifyResult:
+    return await verify(world.database.dsn("audit_reader"), against=against)
+
+
+async def assert_each_record_once(world: World) -> int:
+    """Compares the table with the log, record by record; returns how many records there are."""
+    on_log = {}
+    async with LogReader(anyone(world), [topic.name for topic in AUDITED]) as reader:
+        ends = await reader.end_offsets()
+        while not await reader.has_reached(ends):
+            for record in await reader.read(records_max=5000):
+                at = record.position
+                on_log[(at.topic, at.partition, at.offset)] = (record.timestamp_ms, record.key, record.value)
+    connection = await owner(world)
+    try:
+        rows = await connection.fetch("SELECT * FROM audit_entries WHERE kind = $1", EntryKind.RECORD)
+    finally:
+        await connection.close()
+    stored = {
+        (row["topic"], row["partition_no"], row["first_offset"]): (row["timestamp_ms"], row["key"], row["value"])
+        for row in rows
+    }
+    assert len(rows) == len(stored)
+    missing = {key for key in on_log if key not in stored}
+    assert not missing
+    assert all(stored[key] == record for key, record in on_log.items())
+    return len(stored)
+
+
+async def test_every_record_of_every_topic_is_entered_once_and_covered(world: World) -> None:
+    written = await write(world, PER_PARTITION)
+    await start_auditor(world)
+    heartbeat = await heartbeat_covering(world, await ends_of(world))
+    assert await assert_each_record_once(world) >= written
+    result = await verified(world, (heartbeat.entries, heartbeat.head))
+    assert result.verified
+    assert result.entries >= heartbeat.entries
+
+
+async def test_killed_in_the_middle_it_enters_every_record_exactly_once(world: World) -> None:
+    connection = await owner(world)
+    try:
+        before = await connection.fetchval("SELECT count(*) FROM audit_entries")
+        writing = asyncio.create_task(write(world, BURST, topics=["prices", "strategies"]))
+        async with asyncio.timeout(60):
+            while await connection.fetchval("SELECT count(*) FROM audit_entries") < before + BURST // 10:
+                pass
+        world.kill("auditor")
+        await writing
+        await world.restart("auditor")
+        async with asyncio.timeout(60):
+            while await connection.fetchval("SELECT count(*) FROM audit_entries") < before + BURST:
+                pass
+        world.kill("auditor")
+        await world.restart("auditor")
+    finally:
+        await connection.close()
+    heartbeat = await heartbeat_covering(world, await ends_of(world))
+    await assert_each_record_once(world)
+    assert (await verified(world, (heartbeat.entries, heartbeat.head))).verified
+
+
+async def test_a_second_auditor_is_refused(world: World) -> None:
+    with pytest.raises(StoreRefused, match="another auditor"):
+        async with AuditStore(world.database.dsn("auditor")):
+            pass
+
+
+async def test_the_auditors_role_may_change_nothing(world: World) -> None:
+    for role in ("auditor", "audit_reader"):
+        connection = await asyncpg.connect(world.database.dsn(role))
+        try:
+            for statement in (
+                "UPDATE audit_entries SET leaf = leaf",
+                "DELETE FROM audit_entries",
+                "TRUNCATE audit_entries",
+            ):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+async def test_deleted_records_are_entered_as_a_gap(world: World) -> None:
+    await world.end("auditor")
+    await write(world, 5, topics=["breakers"])
+    ends = await ends_of(world)
+    await delete_records(world, "breakers", ends[("breakers", 0)])
+    await write(world, 1, topics=["breakers"])
+    await world.restart("auditor")
+    await heartbeat_covering(world, await ends_of(world))
+    connection = await owner(world)
+    try:
+        gaps = await connection.fetch("SELECT * FROM audit_entries WHERE kind = $1", EntryKind.GAP)
+    finally:
+        await connection.close()
+    assert [(gap["topic"], gap["next_offset"] - gap["first_offset"]) for gap in gaps] == [("breakers", 5)]
+    assert (await verified(world)).verified
+
+
+@pytest.mark.parametrize("column", ["key", "headers", "value", "leaf", "chain"])
+async def test_one_changed_byte_is_found_and_named(world: World, column: str) -> None:
+    connection = await owner(world)
+    try:
+        index = await connection.fetchval(
+            f"SELECT entry_index FROM audit_entries WHERE length({column}) > 0 ORDER BY entry_index OFFSET 50 LIMIT 1"
+        )
+        flipped = f"{column} = set_byte({column}, 0, get_byte({column}, 0) # 1)"
+        flip = f"UPDATE audit_entries SET {flipped} WHERE entry_index = $1"
+        await connection.execute(flip, index)
+        result = await verified(world)
+        await connection.execute(flip, index)
+    finally:
+        await connection.close()
+    assert not result.verified
+    assert result.first_bad_entry == index
+    assert result.reason
+    assert (await verified(world)).verified
+
+
+async def test_damage_at_the_end_is_refused_at_start_and_stops_everything(world: World) -> None:
+    await world.end("auditor")
+    connection = await owner(world)
+    near_the_end = "(SELECT max(entry_index) - 3 FROM audit_entries)"
+    change = f"UPDATE audit_entries SET timestamp_ms = timestamp_ms + $1 WHERE entry_index = {near_the_end}"
+    try:
+        await connection.execute(change, 1)
+        with pytest.raises(ChildFailed, match="damaged"):
+            await world.start_service(auditor_spec(world))
+        await connection.execute(change, -1)
+    finally:
+        await connection.close()
+
+
+async def test_a_cut_tail_is_found_against_the_signed_heartbeat_and_refused(world: World) -> None:
+    heartbeat = await last_heartbeat(connection_of(world, "operator"), load_registry(world.keys.registry_file))
+    assert heartbeat is not None
+    connection = await owner(world)
+    try:
+        await connection.execute("DELETE FROM audit_entries WHERE entry_index >= $1", heartbeat.entries - 2)
+    finally:
+        await connection.close()
+    assert (await verified(world)).verified  # what is left follows from itself
+    result = await verified(world, (heartbeat.entries, heartbeat.head))
+    assert not result.verified
+    assert "cut" in (result.reason or "")
+    with pytest.raises(ChildFailed, match="does not contain the head"):
+        await world.start_service(auditor_spec(world))
+
+
+async def delete_records(world: World, topic: str, before: int) -> None:
+    """Deletes everything below `before` from the topic's one partition, as retention does."""
+    from aiokafka import TopicPartition
+    from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+    admin = AIOKafkaAdminClient(**anyone(world).client_options())
+    await admin.start()
+    try:
+        await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=before)})
+    finally:
+        await admin.close()
