@@ -299,8 +299,9 @@ def test_our_key_inside_a_lookup_table_is_refused() -> None:
 @pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(PolicyLimits)])
 def test_every_bound_is_in_the_policys_hash(name: str) -> None:
     value = getattr(LIMITS, name)
-    other = some_key("other program") if isinstance(value, bytes) else value + 1
-    assert policy_sha256(dataclasses.replace(LIMITS, **{name: other})) != policy_sha256(LIMITS)
+    other: Any = some_key("other program") if isinstance(value, bytes) else value + 1
+    changes: dict[str, Any] = {name: other}
+    assert policy_sha256(dataclasses.replace(LIMITS, **changes)) != policy_sha256(LIMITS)
 
 
 @given(st.binary(min_size=32, max_size=32))
