@@ -1,7 +1,8 @@
-"""The real world around the executor: broker, chain, venue, auditor, signer; ingestor and reconciler are played here."""
+"""The real world around the executor; ingestor and reconciler are played here."""
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,6 +19,8 @@ from xorj_core.facts import (
     fact_id,
 )
 from xorj_core.money import value_micro_usd
+from xorj_halt.commands import kill_command
+from xorj_halt.keys import load_seed
 from xorj_localnet.genesis.bootstrap import OpenedVault
 from xorj_localnet.trading import TradingOptions, TradingWorld
 from xorj_localnet.world import WorldOptions
@@ -147,6 +150,13 @@ class Stage:
         )
         await self.reconciler.publish(delta)
         return delta
+
+    async def publish_kill(self) -> None:
+        """An operator stops everything."""
+        key = load_seed(self.world.small.keys.named("operator-1").seed_file)
+        command = kill_command(key, "test", command_id=os.urandom(16), issued_at_us=time.time_ns() // 1000)
+        async with LogWriter(connection_of(self.world.small, "operator"), "operator/test", "test") as writer:
+            await writer.publish(command)
 
     def of(self, kind: type[Fact], vault: bytes) -> list[Any]:
         """Facts of one kind about one vault that have been seen."""
