@@ -14,6 +14,7 @@ from xorj_core.audit_chain import GENESIS, AuditEntry, EntryKind, Head, leaf_of,
 from xorj_auditor.rows import SELECT, BadRow, entry_of
 
 CHUNK_ROWS = 2_000
+_EMPTY = (0, None, b"", None)
 Progress = Callable[[int, int], None]
 """Called with entries checked so far and entries in all."""
 
@@ -65,6 +66,8 @@ class Checker:
             raise BadEntry(index, "its leaf and the link before it do not give its link")
         if entry.kind is EntryKind.RECORD and entry.next_offset != entry.offset + 1:
             raise BadEntry(index, f"next offset {entry.next_offset} after offset {entry.offset}")
+        if entry.kind is EntryKind.GAP and (entry.timestamp_ms, entry.key, entry.headers, entry.value) != _EMPTY:
+            raise BadEntry(index, "a gap with content")
         partition = (entry.cluster_id, entry.topic, entry.partition)
         expected = self._next.get(partition, 0 if self.from_the_beginning else entry.offset)
         if entry.offset != expected:
