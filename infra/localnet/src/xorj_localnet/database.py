@@ -114,6 +114,19 @@ def installed_binaries() -> Path:
     raise DatabaseFailed(f"PostgreSQL {VERSION} is not installed in this environment: run `make setup`")
 
 
+def _copy_programs(binaries: Path, target: Path) -> Path:
+    """Copies PostgreSQL and the libraries that its wheel keeps beside it, keeping their relative places."""
+    installed = binaries.parent
+    package = installed.parent
+    copied = target / package.name / installed.name
+    if not copied.exists():
+        shutil.copytree(installed, copied, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, target / libraries.name, symlinks=True)
+    return copied / binaries.name
+
+
 class _Files:
     """Where the server's files are, and as whom it runs."""
 
@@ -139,10 +152,7 @@ class _Files:
             pointer.write_text(str(elsewhere))
         self.data = elsewhere / "data"
         if not reachable_by_all(self.binaries):
-            installed = self.binaries.parent
-            if not (elsewhere / "programs").exists():
-                shutil.copytree(installed, elsewhere / "programs", symlinks=True)
-            self.binaries = elsewhere / "programs" / "bin"
+            self.binaries = _copy_programs(self.binaries, elsewhere / "programs")
 
     def _own(self, path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
