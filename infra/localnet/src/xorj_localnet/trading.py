@@ -207,9 +207,8 @@ class TradingWorld:
             case "auditor":
                 return {"XORJ_AUDIT_KEY_FILE": str(self.small.keys.named("auditor-heartbeat").seed_file)}
             case "ingestor":
-                mints = ",".join(token.mint for token in self.scenario.tokens)
                 engine = {"XORJ_ENGINE_URL": self.engine_url, "XORJ_ENGINE_TOKEN_FILE": str(self._engine_token_file)}
-                return {**venue, **engine, "XORJ_ENGINE_POLL_MS": "250", "XORJ_PRICE_MINTS": mints}
+                return {**venue, **engine, "XORJ_ENGINE_POLL_MS": "250"}
             case "reconciler":
                 return chain
             case "executor":

@@ -40,9 +40,11 @@ async def ingest(context: Context, settings: IngestorSettings) -> None:
         ):
             await writer.publish(_started(settings))
             owners = SettingsPoller(database, writer)
+            asking_owners = Polling(owners, settings.settings_poll_ms)
             pollings = {
-                "settings": Polling(owners, settings.settings_poll_ms),
-                "prices": Polling(PricePoller(venue, writer, owners), settings.price_poll_ms),
+                "settings": asking_owners,
+                # Which mints need a price is known from the settings.
+                "prices": Polling(PricePoller(venue, writer, owners), settings.price_poll_ms, after=asking_owners),
                 "engine": Polling(RankingPoller(engine, writer), settings.engine_poll_ms),
             }
             tasks = []

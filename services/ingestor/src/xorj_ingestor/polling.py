@@ -34,20 +34,23 @@ class Poller(Protocol):
 
 
 class Polling:
-    """Runs one poller; `asked` is true after its first turn, whatever came of it."""
+    """Runs one poller, beginning after the first turn of another one if there is one it builds on."""
 
-    def __init__(self, poller: Poller, interval_ms: int) -> None:
+    def __init__(self, poller: Poller, interval_ms: int, *, after: "Polling | None" = None) -> None:
         self._poller = poller
         self._interval_ms = interval_ms
-        self.asked = False
+        self._after = after
+        self.asked = asyncio.Event()
 
     def problem(self) -> str | None:
         """For readiness: a source that does not answer is no reason to be unready, not having asked is."""
-        return None if self.asked else f"{self._poller.source} has not been asked yet"
+        return None if self.asked.is_set() else f"{self._poller.source} has not been asked yet"
 
     async def run(self) -> None:
         """Polls until cancelled."""
         log = structlog.get_logger().bind(source=self._poller.source)
+        if self._after is not None:
+            await self._after.asked.wait()
         failures = 0
         while True:
             try:
@@ -62,7 +65,7 @@ class Polling:
                     log.info("source.recovered", failures=failures)
                 failures = 0
                 POLLS.labels(self._poller.source, "ok").inc()
-            self.asked = True
+            self.asked.set()
             await asyncio.sleep(wait_ms(self._interval_ms, failures) / 1000)
 
 

@@ -98,7 +98,9 @@ def scenario_of(name: str, text: bytes) -> Scenario:
             prices={str(entry["mint"]): _series(entry) for entry in tokens},
             traders=tuple(_trader(entry, by_symbol) for entry in traders),
         )
-    except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
+    except ScenarioError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ScenarioError(f"scenario {name}: {type(error).__name__} {error}") from error
 
 
