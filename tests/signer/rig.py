@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 from xorj.signer.v1 import signer_pb2, signer_pb2_grpc
 from xorj_contracts.codec import position_to_message
-from xorj_core.facts import Fact, Mode
+from xorj_core.facts import Fact, Mode, SigningRefused, TradeSigned
 from xorj_core.facts.common import Position
 from xorj_halt.view import Halted
 from xorj_localnet.world import World
@@ -133,21 +134,10 @@ class Rig:
         self, intent: Position, attempt: Position, *, caller: str = "executor", timeout_s: float | None = DEADLINE_S
     ) -> signer_pb2.SignTradeResponse:
         """One call. Raises RefusedCall."""
-        request = signer_pb2.SignTradeRequest(
-            intent=position_to_message(intent), attempt=position_to_message(attempt), traceparent=""
-        )
-        async with self.channel(caller) as channel:
-            try:
-                return await signer_pb2_grpc.SignerStub(channel).SignTrade(request, timeout=timeout_s)
-            except grpc.aio.AioRpcError as error:
-                raise refusal_of(error) from error
+        return await ask(self.world, self.address, intent, attempt, caller=caller, timeout_s=timeout_s)
 
     def channel(self, caller: str) -> "grpc.aio.Channel":
-        identity = self.world.certificates.of(caller)
-        credentials = grpc.ssl_channel_credentials(
-            identity.ca_file.read_bytes(), identity.key_file.read_bytes(), identity.certificate_file.read_bytes()
-        )
-        return grpc.aio.secure_channel(self.address, credentials)
+        return channel_of(self.world, self.address, caller)
 
     async def log_of(self, topic: str) -> list[Fact]:
         """Every fact that stands on a topic now."""
@@ -161,6 +151,48 @@ class Rig:
                         assert isinstance(item, FactRecord)
                         facts.append(item.fact)
         return facts
+
+
+async def ask(
+    world: World,
+    address: str,
+    intent: Position,
+    attempt: Position,
+    *,
+    caller: str = "executor",
+    timeout_s: float | None = DEADLINE_S,
+) -> signer_pb2.SignTradeResponse:
+    """One call to the signer at `address`. Raises RefusedCall."""
+    request = signer_pb2.SignTradeRequest(
+        intent=position_to_message(intent), attempt=position_to_message(attempt), traceparent=""
+    )
+    async with channel_of(world, address, caller) as channel:
+        try:
+            return await signer_pb2_grpc.SignerStub(channel).SignTrade(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise refusal_of(error) from error
+
+
+def channel_of(world: World, address: str, caller: str) -> "grpc.aio.Channel":
+    """A connection with the caller's certificate."""
+    identity = world.certificates.of(caller)
+    credentials = grpc.ssl_channel_credentials(
+        identity.ca_file.read_bytes(), identity.key_file.read_bytes(), identity.certificate_file.read_bytes()
+    )
+    return grpc.aio.secure_channel(address, credentials)
+
+
+async def refusal(rig: Rig, trade: Trade, *, published: bool = True, **asked: Any) -> RefusedCall:
+    """Ask for a signature that must not be given; nothing may be signed, and the refusal stands on the log."""
+    uses = rig.key.uses
+    with pytest.raises(RefusedCall) as refused:
+        await rig.sign(trade, **asked)
+    assert rig.key.uses == uses or refused.value.reason in ("BAD_SIGNATURE", "PROVIDER_FAILED", "KILLED")
+    facts = [fact for fact in await rig.log_of("signed-txs") if getattr(fact, "vault", b"") == trade.intent.vault]
+    assert not [fact for fact in facts if isinstance(fact, TradeSigned)]
+    reasons = [fact.reason.name for fact in facts if isinstance(fact, SigningRefused)]
+    assert reasons == ([refused.value.reason] if published else [])
+    return refused.value
 
 
 def refusal_of(error: grpc.aio.AioRpcError) -> RefusedCall:
