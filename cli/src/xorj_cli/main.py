@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,11 +12,14 @@ from xorj_log.reader import ReadRefused
 from xorj_log.writer import PublishUnknown
 
 from xorj_cli.audit import show_verify, verify_audit
+from xorj_cli.demo import DemoWish, Screen, run_demo
 from xorj_cli.doctor import doctor, show_doctor
 from xorj_cli.kill import kill, show_kill
-from xorj_cli.output import Exit, Failure, fail, print_json
+from xorj_cli.output import Exit, Failure, fail, print_json, stderr
 from xorj_cli.running import RunningWorld, open_world
+from xorj_cli.session import START_FAILURES, ended_by_signals, plain, wait_for_ctrl_c
 from xorj_cli.status import show_status, status_of
+from xorj_cli.view import JsonScreen, LiveScreen
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,6 +32,23 @@ app.add_typer(audit_app, name="audit")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Result = tuple[dict[str, Any], Exit]
+
+
+@app.command("demo")
+def demo_command(
+    headless: Annotated[bool, typer.Option("--headless", help="No live view; end when the trades are done.")] = False,
+    as_json: Json = False,
+    trades: Annotated[int, typer.Option(min=1, max=1000, help="How many trades must be confirmed.")] = 3,
+    recorded: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Directory of recorded data to trade on.")
+    ] = None,
+    rows_per_tick: Annotated[int, typer.Option(min=1, help="Speed of recorded prices: rows a second.")] = 1,
+) -> None:
+    """Start the whole system on this machine and show vaults trade. Without --headless it runs until Ctrl-C."""
+    wish = DemoWish(trades, recorded, rows_per_tick)
+    quiet = headless or as_json
+    screen: Screen = JsonScreen(as_json=as_json) if quiet else LiveScreen()
+    raise typer.Exit(_demo(wish, screen, linger=not quiet, as_json=as_json))
 
 
 @app.command("doctor")
@@ -57,6 +78,23 @@ def kill_command(
 def audit_verify_command(as_json: Json = False) -> None:
     """Recompute the audit log. Ends with 0 when intact, 1 when tampered with, 3 when it cannot tell."""
     _on_world(lambda world: verify_audit(world, show_progress=not as_json), show_verify, as_json=as_json)
+
+
+def _demo(wish: DemoWish, screen: Screen, *, linger: bool, as_json: bool) -> Exit:
+    async def run() -> Exit:
+        async with ended_by_signals():
+            return await run_demo(wish, screen, wait_for_ctrl_c if linger else None)
+
+    try:
+        return asyncio.run(run())
+    except asyncio.CancelledError:
+        stderr.print("stopped")
+        return Exit.CANNOT_TELL
+    except Failure as failure:
+        fail(failure, as_json=as_json)
+    except START_FAILURES as error:
+        hint = "`xorj doctor` tells what is missing; the logs are in .xorj/world/logs"
+        fail(Failure("start_failed", plain(error), hint), as_json=as_json)
 
 
 def main() -> None:

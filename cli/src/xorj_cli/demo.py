@@ -1,0 +1,118 @@
+"""`xorj demo`: the whole system on this machine: a ranking is published, vaults trade, the audit log is verified.
+
+1. It ends with 0 only if the trades asked for were confirmed and the audit log was verified.
+2. However it ends, no process of the world stays behind.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+from xorj_localnet.trading import TradingOptions, TradingWorld
+
+from xorj_cli.audit import verify_audit
+from xorj_cli.follow import follow_until
+from xorj_cli.output import Exit
+from xorj_cli.running import RunningWorld, open_world, rss_mb
+from xorj_cli.stories import Stories, Story
+
+TRADES_S_MAX = 90.0
+"""How long the trades may take once the world is up."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoWish:
+    """What to show. `recorded`: directory of recorded data, otherwise the default market."""
+
+    trades: int
+    recorded: Path | None = None
+    rows_per_tick: int = 1
+
+
+class Screen(Protocol):
+    """Where the demo shows what happens."""
+
+    def starting(self) -> AbstractContextManager[Callable[[str, float], None]]:
+        """Progress of the start: called with each step's name and milliseconds."""
+
+    def trading(self, world: RunningWorld) -> AbstractContextManager[Callable[[Stories], None]]:
+        """The live view of the trades: called when something changed."""
+
+    def result(self, body: dict[str, Any]) -> None:
+        """The end of the show."""
+
+
+async def run_demo(wish: DemoWish, screen: Screen, linger: Callable[[TradingWorld], Awaitable[None]] | None) -> Exit:
+    """Start, trade, verify, show; then `linger` with the running world if given. Raises what a failing part raises."""
+    began = time.monotonic()
+    with screen.starting() as progress:
+        world = TradingWorld(_options(wish), progress)
+        await world.start()
+    try:
+        setup_ms = _ms_since(began)
+        running = open_world(world.small.world_file)
+        stories = Stories()
+        with screen.trading(running) as changed:
+            await world.publish_ranking()
+            await follow_until(
+                running, stories, lambda told: len(told.confirmed()) >= wish.trades, TRADES_S_MAX, changed
+            )
+        audit, _ = await verify_audit(running, show_progress=False)
+        body = demo_body(wish, running, stories, audit)
+        screen.result({**body, "setup_ms": setup_ms, "elapsed_ms": _ms_since(began)})
+        if linger is not None:
+            await linger(world)
+        return Exit.OK if body["ok"] else Exit.CHECK_FAILED
+    finally:
+        await asyncio.shield(world.stop())
+
+
+def demo_body(wish: DemoWish, world: RunningWorld, stories: Stories, audit: dict[str, Any]) -> dict[str, Any]:
+    """The demo's result as JSON, without its times."""
+    confirmed = stories.confirmed()
+    return {
+        "ok": len(confirmed) >= wish.trades and bool(audit["verified"]),
+        "trades": [story_json(story) for story in stories.trades.values()],
+        "refused": [{"vault": address(r.vault), "reason": r.reason} for r in stories.refusals],
+        "audit": {"entries": audit["entries"], "head": audit["head"], "verified": audit["verified"]},
+        "services": [{"name": s.name, "pid": s.pid, "rss_mb": rss_mb(s.pid)} for s in world.services],
+    }
+
+
+def story_json(story: Story) -> dict[str, Any]:
+    """One trade; amounts are strings of base units."""
+    return {
+        "trade_id": story.trade_id.hex(),
+        "vault": address(story.vault),
+        "trade_seq": story.trade_seq,
+        "mint_in": address(story.mint_in),
+        "mint_out": address(story.mint_out),
+        "amount_in": str(story.amount_in),
+        "amount_out": None if story.amount_out is None else str(story.amount_out),
+        "amount_out_min": str(story.amount_out_min),
+        "signature": str(Signature(story.signature)) if story.signature else None,
+        "slot": story.slot,
+        "status": story.status,
+        "latency_ms": story.latency_ms(),
+    }
+
+
+def address(key: bytes) -> str:
+    """A key as Solana writes it."""
+    return str(Pubkey(key))
+
+
+def _options(wish: DemoWish) -> TradingOptions:
+    if wish.recorded is None:
+        return TradingOptions()
+    return TradingOptions(scenario="recorded", recorded=wish.recorded, rows_per_tick=wish.rows_per_tick)
+
+
+def _ms_since(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)

@@ -1,0 +1,64 @@
+"""How a command that started a world ends: by a signal, by Ctrl-C, or by a part that failed; always in order."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+from xorj_localnet.broker import BrokerFailed
+from xorj_localnet.database import DatabaseFailed
+from xorj_localnet.hsm import HsmFailed
+from xorj_localnet.java import NoJava
+from xorj_localnet.market.chain_access import ChainRefused
+from xorj_localnet.market.scenario import ScenarioError
+from xorj_localnet.signing import ProviderMissing
+from xorj_localnet.supervisor import SupervisorError
+from xorj_localnet.trading import TradingWorld
+
+from xorj_cli.output import stderr
+
+START_FAILURES: tuple[type[Exception], ...] = (
+    BrokerFailed,
+    ChainRefused,
+    DatabaseFailed,
+    ExceptionGroup,
+    HsmFailed,
+    NoJava,
+    OSError,
+    ProviderMissing,
+    ScenarioError,
+    SupervisorError,
+    httpx.HTTPError,
+)
+
+
+@asynccontextmanager
+async def ended_by_signals() -> AsyncIterator[None]:
+    """SIGINT and SIGTERM cancel the task, so that everything it started is stopped in order."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+async def wait_for_ctrl_c(world: TradingWorld) -> None:
+    """Leave the world running until Ctrl-C; raises ChildFailed when a part ends by itself."""
+    stderr.print("the world goes on: try `xorj status`, `xorj kill --reason …`, `xorj audit verify`; Ctrl-C stops it")
+    try:
+        await world.small.supervisor.wait_for_death()
+    except asyncio.CancelledError:
+        stderr.print("stopping")
+
+
+def plain(error: BaseException) -> str:
+    """The message of an error, or of the first one inside a group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) or type(error).__name__
