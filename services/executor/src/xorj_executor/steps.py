@@ -5,6 +5,7 @@
 3. A fault of the world is a pause; a refusal is a fact.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, replace
@@ -130,8 +131,7 @@ class Steps:
         refused = refuse_before_quote(inputs)
         if refused is not None:
             return await self._publish(refused, step.delta.fact)
-        route = await self._first_route(step.delta)
-        slot = await self._ports.chain.slot(Commitment.CONFIRMED)
+        route, slot = await asyncio.gather(self._first_route(step.delta), self._ports.chain.slot(Commitment.CONFIRMED))
         quote = route.quote if isinstance(route, Route) else route
         inputs = replace(self._inputs(step.delta), quote=quote, expiry_slot=slot + self._rules.intent_slots)
         answer = decide_trade(inputs)
@@ -263,9 +263,8 @@ class Steps:
             MintPlaces(mints[0], program_in),
             MintPlaces(mints[1], program_out),
         )
-        latest = await chain.latest_blockhash()
         pools = [meta.pubkey for meta in route.swap.accounts if meta.is_writable]
-        asked = await chain.unit_price_micro_lamports(pools)
+        latest, asked = await asyncio.gather(chain.latest_blockhash(), chain.unit_price_micro_lamports(pools))
         price = planning.clamp_price(asked, number, rules.plan)
         expiry = planning.expiry_slot(intended, latest.context_slot, rules.plan)
         try:
