@@ -29,7 +29,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 AUDITED = [topic for topic in TOPICS if topic.name != "heartbeats"]
 HEADERS = [("traceparent", b"00-1"), ("empty", b""), ("traceparent", b"again")]
 PER_PARTITION = 40
-BURST = 20_000
+BURST = 10_000
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -151,6 +151,15 @@ async def test_killed_in_the_middle_it_enters_every_record_exactly_once(world: W
     heartbeat = await heartbeat_covering(world, await ends_of(world))
     await assert_each_record_once(world)
     assert (await verified(world, (heartbeat.entries, heartbeat.head))).verified
+
+
+async def test_told_to_stop_it_ends_in_order_and_resumes_where_it_was(world: World) -> None:
+    await world.end("auditor")
+    assert "auditor.stopped" in world.logs("auditor")
+    await write(world, 1)
+    await world.restart("auditor")
+    await heartbeat_covering(world, await ends_of(world))
+    await assert_each_record_once(world)
 
 
 async def test_a_second_auditor_is_refused(world: World) -> None:

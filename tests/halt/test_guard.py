@@ -10,6 +10,7 @@ from xorj_contracts.codec import decode, fact_type
 from xorj_core.facts import Acknowledgement, Position, ReferencePriceObserved, ServiceHeartbeat
 from xorj_core.keys import Role, parse_registry
 from xorj_halt.commands import kill_command
+from xorj_halt.guard import Guard
 from xorj_halt.keys import signing_key
 from xorj_halt.signatures import control_signature, signer_of_heartbeat
 from xorj_halt.view import HaltReason
@@ -48,6 +49,29 @@ async def test_without_an_auditor_nobody_is_armed(world: World) -> None:
     assert halted_for(guard, HaltReason.BLOCKED)
 
 
+async def test_without_a_broker_a_guard_blocks_and_keeps_trying(world: World) -> None:
+    nowhere = dataclasses.replace(connection_of(world, "executor"), bootstrap="127.0.0.1:1")
+    keys = world.keys
+    guard = Guard(nowhere, keys.registry_file, keys.named("executor").seed_file, "executor", "lost")
+    with running(guard):
+        await until(lambda: "no connection" in (guard.problem() or ""), "the guard says why")
+        assert halted_for(guard, HaltReason.BLOCKED)
+        assert not await guard.wait_covered([Position("", "prices", 0, 0)], 0.05)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_an_error_of_the_guards_own_blocks_for_ever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = guard_of(world, "executor")
+
+    def fail() -> None:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(guard, "_verify_pending", fail)
+    with running(guard):
+        await until(lambda: "the guard failed" in (guard.problem() or ""), "the guard has failed")
+        assert halted_for(guard, HaltReason.BLOCKED)
+
+
 async def test_the_auditors_echo_arms_a_guard_and_its_cover_is_awaited(world: World) -> None:
     await start_auditor(world)
     guard = guard_of(world, "signer")
@@ -78,6 +102,16 @@ async def test_a_stopped_broker_ends_the_lease_instead_of_deafening_the_guard(wo
         await until(lambda: halted_for(guard, HaltReason.NO_LEASE), "the lease lapses", LAPSE_S_MAX)
         world.resume("broker")
         await armed(guard)
+
+
+async def test_a_broker_that_was_killed_and_started_again_is_found_again(world: World) -> None:
+    with running(guard_of(world, "executor")) as guard:
+        await armed(guard)
+        world.kill("broker")
+        await until(lambda: halted_for(guard, HaltReason.NO_LEASE), "the lease lapses", LAPSE_S_MAX)
+        await world.restart("broker")
+        await until(lambda: guard.verdict() is None, "the guard is armed", 60)
+        assert world.supervisor.running("auditor")
 
 
 async def test_heartbeats_replayed_without_the_auditor_prove_nothing(world: World) -> None:

@@ -47,7 +47,7 @@ async def fetch_cluster_id(connection: KafkaConnection) -> str:
         await admin.close()
 
 
-CLOSE_DEADLINE_S = 0.3
+CLOSE_DEADLINE_S = 0.1
 """uvloop ends a TLS connection only when the broker has answered its farewell, and a broker that holds a fetch does not
 answer (30 s by default): nobody waits for that."""
 

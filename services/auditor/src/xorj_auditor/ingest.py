@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import structlog
+from aiokafka.errors import KafkaError
 from prometheus_client import Counter, Gauge
 from xorj_core.audit_chain import AuditEntry, EntryKind, Head, encode_headers, enter_record
 from xorj_log.reader import LogReader, LogRecord, PartitionKey
@@ -27,6 +29,7 @@ _ENTRIES = Gauge("xorj_audit_entries", "Entries in the audit log")
 _GAPS = Counter("xorj_audit_gaps", "Gaps in offsets that were entered since start")
 _LAG = Gauge("xorj_audit_lag_records", "Records on the log that are not yet entered")
 _IGNORED = Counter("xorj_audit_heartbeats_ignored", "Records of the heartbeats topic that are not echoed")
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +93,13 @@ class Ingest:
     async def watch_lag(self, stopping: asyncio.Event) -> None:
         """Measure how far behind the log the store is, until `stopping`."""
         while not stopping.is_set():
-            ends = await self._reader.end_offsets()
-            covered = self.stored.covered
-            _LAG.set(sum(end - covered.get(key, 0) for key, end in ends.items() if key[0] != HEARTBEATS))
+            try:
+                ends = await self._reader.end_offsets()
+            except KafkaError as error:  # the broker is away: the lag is not known, and the heart tells the rest
+                _log.warning("auditor.lag_unknown", error=str(error))
+            else:
+                covered = self.stored.covered
+                _LAG.set(sum(end - covered.get(key, 0) for key, end in ends.items() if key[0] != HEARTBEATS))
             try:
                 async with asyncio.timeout(LAG_EVERY_S):
                     await stopping.wait()
