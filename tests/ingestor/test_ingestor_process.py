@@ -164,3 +164,17 @@ async def test_the_settings_database_keeps_its_rules(ingesting: Ingesting) -> No
             await connection.execute("DELETE FROM vault_settings")
     finally:
         await asyncio.wait_for(connection.close(), 5)
+
+
+async def test_a_database_that_is_killed_stops_no_prices_and_is_read_again_when_it_is_back(
+    ingesting: Ingesting,
+) -> None:
+    # 1. Kill the database. 2. Prices go on. 3. Start it again. 4. A newer version is published. Whether the settings
+    # already published come once more does not matter: readers take the highest version.
+    ingesting.world.kill("database")
+    seen = len(ingesting.facts)
+    await ingesting.until(lambda facts: sum(isinstance(fact, ReferencePriceObserved) for fact in facts[seen:]) >= 15)
+    await ingesting.world.restart("database")
+    vaults = opened(ingesting.scenario)[:1]
+    await write_settings(ingesting.settings_dsn(), vaults, ingesting.scenario, version=11)
+    await ingesting.until(lambda facts: any(isinstance(fact, SettingsChanged) and fact.version == 11 for fact in facts))
