@@ -106,6 +106,19 @@ def test_a_second_signer_or_another_fee_payer_is_refused() -> None:
     assert reason_of(bent) is Reason.ACCOUNTS_MISMATCH
 
 
+def test_a_trade_that_names_another_bot_authority_is_refused() -> None:
+    other = AccountMeta(STRANGER, is_signer=False, is_writable=False)
+    swapped = made(
+        bend=lambda i: Instruction(i.program_id, i.data, [*i.accounts[:2], other, *i.accounts[3:], OURS_AGAIN])
+    )
+    assert reason_of(swapped) is Reason.ACCOUNTS_MISMATCH
+
+
+@pytest.mark.parametrize("seq", [0, 2**63])
+def test_a_sequence_that_no_vault_reaches_is_refused(seq: int) -> None:
+    assert reason_of(honest_trade(BOT, seq=seq)) is Reason.RECORD_MISMATCH
+
+
 def test_an_expiry_far_ahead_is_refused_even_if_the_intent_allows_it() -> None:
     trade = made(order={"expiry_slot": PLANNED_SLOT + 301}).with_intent(expiry_slot=PLANNED_SLOT + 1_000)
     assert reason_of(trade) is Reason.EXPIRY_OUT_OF_BOUNDS

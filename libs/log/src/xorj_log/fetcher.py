@@ -79,6 +79,11 @@ class RecordFetcher:
         except TimeoutError:
             raise RecordNotFound(f"{position}: no record within {timeout_s} s") from None
 
+    async def ended(self) -> None:
+        """Returns only by raising what ended the reading of the tail: from then on nothing can be fetched."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
     async def _follow(self) -> None:
         async with LogReader(self._connection, self._topics) as reader:
             self.cluster_id = reader.cluster_id

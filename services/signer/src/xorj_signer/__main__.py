@@ -65,6 +65,7 @@ async def serve(settings: SignerSettings, key: KeyProvider, dsn: str, guard: Gua
         await set_serving(state, serving=False)
         tasks = [
             asyncio.create_task(follow(knowledge, reader, writer, caught_up), name="follow"),
+            asyncio.create_task(fetcher.ended(), name="fetcher"),
             asyncio.create_task(run_outbox(ledger, writer), name="outbox"),
             asyncio.create_task(stopping.wait(), name="stopping"),
         ]

@@ -192,7 +192,7 @@ async def _claim_sequence(connection: _Connection, wanted: Reservation, expiries
     await connection.execute("UPDATE intent SET expired_fact_id = $2 WHERE intent_id = $1", holder, expiry.fact_id)
     if await connection.fetchval(insert, *values):
         return None
-    # This intent itself had lost the sequence before: refusing rolls nothing forward that a later one could not use.
+    # This intent itself had lost the sequence before. That its holder has expired is true all the same, and stays.
     return taken
 
 
