@@ -28,6 +28,7 @@ from xorj_log.inbox import FactRecord, read_record
 from xorj_log.reader import LogReader
 from xorj_log.writer import LogWriter
 
+from tests.executor.faulty_rpc import FaultyRpc
 from tests.worlds import connection_of
 
 DEADLINE_S = 40.0
@@ -35,7 +36,14 @@ WATCHED = ("trade-intents", "signed-txs", "confirmations", "dead-letters")
 
 
 class ExecutorWorld(TradingWorld):
-    """A trading world in which only auditor, signer and executor are services."""
+    """A trading world in which only auditor, signer and executor are services; the executor's RPC can be faulty."""
+
+    faulty_rpc: FaultyRpc
+
+    def _service_env(self, name: str) -> dict[str, str]:
+        self.faulty_rpc.target = self.rpc_url
+        env = super()._service_env(name)
+        return {**env, "XORJ_RPC_URL": self.faulty_rpc.url} if name == "executor" else env
 
     async def _start_services(self) -> None:
         async with asyncio.TaskGroup() as services:
@@ -195,7 +203,9 @@ async def staged(directory: Path, **service_env: dict[str, str]) -> AsyncIterato
         finalized_depth_slots=8,
         service_env=service_env,
     )
-    async with ExecutorWorld(options) as world:
+    planned = ExecutorWorld(options)
+    planned.faulty_rpc = FaultyRpc()
+    async with planned.faulty_rpc, planned as world:
         ingestor = LogWriter(connection_of(world.small, "ingestor"), "ingestor/test", "test")
         reconciler = LogWriter(connection_of(world.small, "reconciler"), "reconciler/test", "test")
         reader = LogReader(connection_of(world.small, "auditor"), WATCHED)

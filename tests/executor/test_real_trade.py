@@ -78,6 +78,25 @@ async def test_a_quote_for_another_mint_is_refused_and_the_next_one_is_taken(sta
     assert len(stage.of(TradeIntended, vault)) == 1
 
 
+@pytest.mark.parametrize("fault", [(500, b"{}"), (200, b"<html>rubbish"), (200, b'{"jsonrpc":"2.0","id":1}')])
+async def test_an_rpc_that_answers_rubbish_is_waited_out(stage: Stage, fault: tuple[int, bytes]) -> None:
+    opened = stage.vault("aggressive")
+    vault = bytes(opened.vault)
+    last: TradeFinalized = stage.of(TradeFinalized, vault)[-1]
+    intended: TradeIntended = stage.of(TradeIntended, vault)[-1]
+    symbols = {price.mint: symbol for symbol, price in stage.prices.items()}
+    held, wanted = symbols[intended.mint_out], symbols[intended.mint_in]
+    rpc = stage.world.faulty_rpc
+    rpc.fault, rpc.faults_answered = fault, 0
+    await stage.publish_delta(opened, {held: last.amount_out_base_units}, wanted, last.trade_seq)
+
+    await stage.wait_until(lambda: rpc.faults_answered >= 3)
+    rpc.fault = None
+    finalized: TradeFinalized = await stage.wait(TradeFinalized, vault, count=last.trade_seq + 1)
+    assert finalized.trade_seq == last.trade_seq + 1
+    assert finalized.amount_in_base_units == last.amount_out_base_units
+
+
 async def test_garbage_goes_to_the_dead_letters_and_other_vaults_trade_on(stage: Stage) -> None:
     stranger = b"\x07" * 32
     for topic, name in (("portfolio-deltas", "reconciler"), ("confirmations", "executor"), ("signed-txs", "signer")):

@@ -26,7 +26,7 @@ from xorj_executor.watcher import Watcher, WatchRules
 
 READ_BACK_S: Final = 10.0
 PAUSE_S_MIN: Final = 0.1
-PAUSE_S_MAX: Final = 5.0
+PAUSE_S_MAX: Final = 2.0
 AWAIT_S_MAX: Final = 2.0
 
 log = structlog.get_logger()
