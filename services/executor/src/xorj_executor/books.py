@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from xorj_core import facts
-from xorj_core.execution import VaultExecution, fold, freeze
+from xorj_core.execution import VaultExecution, fold, freeze, open_trade
 from xorj_core.facts import Position, ReferencePriceObserved
 from xorj_core.trade import PriceRead
 from xorj_log.inbox import FactRecord, UndecodableRecord
@@ -23,10 +23,12 @@ class Books:
     def __init__(self) -> None:
         self.vaults: dict[bytes, VaultExecution] = {}
         self.prices: dict[bytes, PriceRead] = {}
+        self.open_vaults: set[bytes] = set()  # those with a trade that has not ended
 
     def forget_vaults(self) -> None:
         """Begin again: the assigned partitions will be read from their beginning."""
         self.vaults.clear()
+        self.open_vaults.clear()
 
     def enter(self, item: FactRecord) -> bytes | None:
         """Fold one fact; the vault that it concerns, if any."""
@@ -53,7 +55,12 @@ class Books:
 def _fold_vault(books: Books, item: FactRecord) -> bytes:
     vault: bytes = getattr(item.fact, "vault")  # noqa: B009 - every fact in the table that comes here has it
     record = item.record
-    books.vaults[vault] = fold(books.vault(vault), record.position, record.timestamp_ms, item.fact)
+    state = fold(books.vault(vault), record.position, record.timestamp_ms, item.fact)
+    books.vaults[vault] = state
+    if open_trade(state) is None:
+        books.open_vaults.discard(vault)
+    else:
+        books.open_vaults.add(vault)
     return vault
 
 

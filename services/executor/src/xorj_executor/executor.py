@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 import structlog
-from xorj_core.execution import open_trade, pending_delta
+from xorj_core.ids import trade_id
 from xorj_core.next_step import Await, Decide, Idle, Plan, Sign, Step, Submit, next_step
 from xorj_log.inbox import FactRecord, Incoming, UndecodableRecord
 from xorj_log.writer import PublishUnknown
@@ -105,10 +105,9 @@ class Executor:
             self._wake_whose_slot_has_come()
 
     def _wake_whose_slot_has_come(self) -> None:
-        for vault, state in list(self.books.vaults.items()):
-            if open_trade(state) is None and pending_delta(state) is None:
-                continue
-            if not isinstance(next_step(state, self.watcher.confirmed_slot), Await | Idle):
+        """A vault that waits for the chain has a worker; others have nothing that a slot could change."""
+        for vault in list(self._workers):
+            if not isinstance(self._next(vault), Await | None):
                 self._wake(vault)
 
     def _wake(self, vault: bytes) -> None:
@@ -135,11 +134,11 @@ class Executor:
                     await self._read_back(vault, wake, position)
                     await asyncio.sleep(pause_s)
                 case Halted(why):
-                    log.info("executor.halted", vault=vault.hex(), step=type(step).__name__, why=why)
+                    log.info("executor.halted", **_about(vault, step), why=why)
                     await _wait(wake, HALTED_PAUSE_S)
                 case Retry(why):
                     failures += 1
-                    log.warning("executor.retry", vault=vault.hex(), step=type(step).__name__, why=why)
+                    log.warning("executor.retry", **_about(vault, step), why=why)
                     await asyncio.sleep(min(PAUSE_S_MIN * 2 ** min(failures, 10), PAUSE_S_MAX))
         # No await lies between the last look at the state and this: no wake can be missed.
         del self._workers[vault], self._wakes[vault]
@@ -161,6 +160,16 @@ class Executor:
         while not self.books.has_read(vault, position) and time.monotonic() < deadline:
             wake.clear()
             await _wait(wake, deadline - time.monotonic())
+
+
+def _about(vault: bytes, step: Step) -> dict[str, str]:
+    """What a log line says of a step: the trade, or the delta that may become one."""
+    about = {"vault": vault.hex(), "step": type(step).__name__}
+    if isinstance(step, Plan | Sign | Submit | Await) and step.trade.intended is not None:
+        return {**about, "trade_id": step.trade.intended.trade_id.hex()}
+    if isinstance(step, Decide):
+        return {**about, "trade_id": trade_id(vault, step.delta.fact.vault_trade_seq + 1).hex()}
+    return about
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:

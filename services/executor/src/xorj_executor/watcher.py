@@ -6,8 +6,9 @@
 4. All vaults are read together, up to 100 in one answer, on each new slot and at least every `poll_s`.
 """
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +23,7 @@ from xorj_log.writer import PublishUnknown
 
 from xorj_executor.books import Books
 from xorj_executor.metrics import OPEN_TRADES
+from xorj_executor.ports import ChainFailure
 from xorj_executor.steps import Ports, attempt_failed, tell
 
 VAULTS_PER_READ: Final = 100
@@ -64,10 +66,18 @@ class Watcher:
         if not trades:
             self.forget()
             return
+        self._forget_ended(trades)
         await self.learn_slots()
         await self._confirm([t for t in trades if t.confirmed is None and any(a.signed for a in t.attempts)])
         await self._end([t for t in self._open() if self._may_end(t)])
         await self._send_again(self._open())
+
+    def _forget_ended(self, trades: Sequence[Trade]) -> None:
+        open_intents = {trade.intent_id for trade in trades}
+        signatures = {a.signed.signature for trade in trades for a in trade.attempts if a.signed is not None}
+        self._told = {intent: told for intent, told in self._told.items() if intent in open_intents}
+        self._suspects &= open_intents
+        self._sent_at = {signature: at for signature, at in self._sent_at.items() if signature in signatures}
 
     async def learn_slots(self) -> None:
         """Ask which slots are confirmed and finalized; raises ChainUnreachable."""
@@ -75,7 +85,7 @@ class Watcher:
         self.finalized_slot = await self._ports.chain.slot(Commitment.FINALIZED)
 
     def _open(self) -> list[Trade]:
-        found = (open_trade(state) for state in self._books.vaults.values())
+        found = (open_trade(self._books.vault(vault)) for vault in self._books.open_vaults)
         return [trade for trade in found if trade is not None and trade.intended is not None]
 
     def _may_end(self, trade: Trade) -> bool:
@@ -86,31 +96,37 @@ class Watcher:
         return trade.intent_id in self._suspects or self.finalized_slot > trade.intended.expiry_slot
 
     async def _confirm(self, trades: Sequence[Trade]) -> None:
-        async for trade, intended, read in self._reads(trades, Commitment.CONFIRMED):
-            verdict = outcome.judge(intended, read)
-            if verdict is Verdict.OPEN:
-                continue
-            self._suspects.add(trade.intent_id)
-            if verdict is Verdict.EXECUTED:
-                await self._tell_confirmed(trade, intended, read, Commitment.CONFIRMED)
+        for reads in await self._reads(trades, Commitment.CONFIRMED):
+            await asyncio.gather(*(self._confirm_one(*read) for read in reads))
+
+    async def _confirm_one(self, trade: Trade, intended: TradeIntended, read: VaultRead) -> None:
+        verdict = outcome.judge(intended, read)
+        if verdict is Verdict.OPEN:
+            return
+        self._suspects.add(trade.intent_id)
+        if verdict is Verdict.EXECUTED:
+            await self._tell_confirmed(trade, intended, read, Commitment.CONFIRMED)
 
     async def _end(self, trades: Sequence[Trade]) -> None:
-        async for trade, intended, read in self._reads(trades, Commitment.FINALIZED):
-            match outcome.judge(intended, read):
-                case Verdict.OPEN:
-                    pass
-                case Verdict.EXECUTED:
-                    if trade.confirmed is None:
-                        await self._tell_confirmed(trade, intended, read, Commitment.FINALIZED)
-                    _, signature = await self._which(trade, Commitment.FINALIZED)
-                    landed = outcome.landed_by_account(trade, read, signature)
-                    await self._tell(trade, outcome.finalized(intended, read, landed))
-                case Verdict.PASSED:
-                    found = await self._landed(trade, Commitment.FINALIZED)
-                    fact = outcome.finalized(intended, read, found) if found else outcome.expired(intended, read)
-                    await self._tell(trade, fact)
-                case Verdict.IMPOSSIBLE:
-                    await self._tell(trade, outcome.expired(intended, read))
+        for reads in await self._reads(trades, Commitment.FINALIZED):
+            await asyncio.gather(*(self._end_one(*read) for read in reads))
+
+    async def _end_one(self, trade: Trade, intended: TradeIntended, read: VaultRead) -> None:
+        match outcome.judge(intended, read):
+            case Verdict.OPEN:
+                pass
+            case Verdict.EXECUTED:
+                if trade.confirmed is None:
+                    await self._tell_confirmed(trade, intended, read, Commitment.FINALIZED)
+                _, signature = await self._which(trade, Commitment.FINALIZED)
+                landed = outcome.landed_by_account(trade, read, signature)
+                await self._tell(trade, outcome.finalized(intended, read, landed))
+            case Verdict.PASSED:
+                found = await self._landed(trade, Commitment.FINALIZED)
+                fact = outcome.finalized(intended, read, found) if found else outcome.expired(intended, read)
+                await self._tell(trade, fact)
+            case Verdict.IMPOSSIBLE:
+                await self._tell(trade, outcome.expired(intended, read))
 
     async def _tell_confirmed(
         self, trade: Trade, intended: TradeIntended, read: VaultRead, commitment: Commitment
@@ -146,29 +162,30 @@ class Watcher:
             return
         signatures = [a.signed.signature for _, a in due if a.signed is not None]
         failures = await self._ports.chain.failures(signatures[:VAULTS_PER_READ])
-        for trade, attempt in due[:VAULTS_PER_READ]:
-            if attempt.signed is None or trade.intended is None:
-                continue
-            self._sent_at[attempt.signed.signature] = now
-            failure = failures.get(attempt.signed.signature)
-            if failure is not None:
-                signature = attempt.signed.signature
-                failed = attempt_failed(trade.intended, attempt.number, signature, failure, AttemptStage.CHAIN)
-                await self._tell(trade, failed)
-            elif self._ports.gate.verdict(trade.intended.vault) is None:
-                await self._ports.chain.send(attempt.signed.transaction)
+        self._sent_at.update(dict.fromkeys(signatures[:VAULTS_PER_READ], now))
+        await asyncio.gather(*(self._send_one(t, a, failures) for t, a in due[:VAULTS_PER_READ]))
+
+    async def _send_one(self, trade: Trade, attempt: Attempt, failures: Mapping[bytes, ChainFailure]) -> None:
+        if attempt.signed is None or trade.intended is None:
+            return
+        signature = attempt.signed.signature
+        if failure := failures.get(signature):
+            failed = attempt_failed(trade.intended, attempt.number, signature, failure, AttemptStage.CHAIN)
+            await self._tell(trade, failed)
+        elif self._ports.gate.verdict(trade.intended.vault) is None:
+            await self._ports.chain.send(attempt.signed.transaction)
 
     async def _reads(
         self, trades: Sequence[Trade], commitment: Commitment
-    ) -> AsyncIterator[tuple[Trade, TradeIntended, VaultRead]]:
-        """Each trade with its vault account; a missing account says nothing."""
+    ) -> list[list[tuple[Trade, TradeIntended, VaultRead]]]:
+        """Each trade with its vault account, by answer; a missing account says nothing."""
+        found = []
         for start in range(0, len(trades), VAULTS_PER_READ):
-            chunk = [t for t in trades[start : start + VAULTS_PER_READ] if t.intended is not None]
-            vaults = [t.intended.vault for t in chunk if t.intended is not None]
-            reads = await self._ports.chain.vaults(vaults, commitment)
-            for trade, read in zip(chunk, reads, strict=True):
-                if read is not None and trade.intended is not None:
-                    yield trade, trade.intended, read
+            pairs = [(t, t.intended) for t in trades[start : start + VAULTS_PER_READ] if t.intended is not None]
+            reads = await self._ports.chain.vaults([intended.vault for _, intended in pairs], commitment)
+            both = zip(pairs, reads, strict=True)
+            found.append([(trade, intended, read) for (trade, intended), read in both if read is not None])
+        return found
 
     async def _tell(self, trade: Trade, fact: Fact) -> None:
         """Publish once; a publication whose outcome is unknown is made again, which folds to the same."""
