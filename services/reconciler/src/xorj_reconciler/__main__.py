@@ -52,15 +52,17 @@ async def reconcile(context: Context, settings: ReconcilerSettings) -> None:
             )
             context.health.check("read models", lambda: None if models.caught_up else "catching up")
             context.health.check("market", lambda: None if market.caught_up else "catching up")
-            tables = context.spawn("tables", models.run(on_change=desk.touch))
-            context.spawn("market", market.follow(reader, Inbox(reader, writer, NAME), on_ranking=desk.touch_all))
-            context.spawn("desk", desk.run())
+            work = [
+                context.spawn("tables", models.run(on_change=desk.touch)),
+                context.spawn("market", market.follow(reader, Inbox(reader, writer, NAME), on_ranking=desk.touch_all)),
+                context.spawn("desk", desk.run()),
+                context.spawn("announce", context.announce_when_ready()),
+            ]
             await writer.publish(_started(settings))
-            announcing = context.spawn("announce", context.announce_when_ready())
             await context.stopping.wait()
-            announcing.cancel()
-            tables.cancel()
-            await asyncio.wait([tables])
+            for task in work:
+                task.cancel()
+            await asyncio.wait(work)  # before the reader and the writer that they use are closed
     finally:
         guard.stop()
 

@@ -12,6 +12,7 @@ Faust holds what can be rebuilt and decides nothing; what is decided leaves thro
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
@@ -25,15 +26,22 @@ from xorj_core.facts.common import Position
 from xorj_log.connection import KafkaConnection
 from xorj_log.inbox import FactRecord, UndecodableRecord, read_record
 from xorj_log.reader import LogRecord
-from xorj_log.topics import RECONCILER_GROUP, VAULT_PARTITIONS
+from xorj_log.topics import BY_NAME, RECONCILER_GROUP, VAULT_PARTITIONS
 
+from xorj_reconciler.consumer import lose_nothing
 from xorj_reconciler.encoding import decode_state, encode_state
 from xorj_reconciler.state import VaultState, fold, has_folded
 
 SOURCES: Final = ("user-settings", "portfolio-deltas", "trade-intents", "confirmations")
-CATCH_UP_POLL_S: Final = 0.02
+POLL_S: Final = 0.02
+STALL_S_MAX: Final = 15.0
+"""Catching up without any progress for longer is a fault: a fresh start is better than waiting for ever."""
 
 DeadLetter = Callable[[UndecodableRecord], Awaitable[None]]
+
+
+class Stalled(Exception):
+    """Records that stand on the log were not delivered."""
 
 
 class ReadModels:
@@ -48,7 +56,7 @@ class ReadModels:
         self._dead_letter = dead_letter
         self._on_change: Callable[[bytes], None] = lambda vault: None
         self._cache: dict[bytes, tuple[bytes, VaultState]] = {}
-        self._folded: dict[TP, int] = {}
+        self._next: dict[TP, int] = {}  # of each held partition, the offset to fold next
         self._assignments = asyncio.Queue[frozenset[TP]]()
         self._held: frozenset[int] = frozenset()
         self.caught_up = False
@@ -109,9 +117,12 @@ class ReadModels:
     # -- folding -------------------------------------------------------------------------------------------------
 
     async def _fold_all(self, stream: Any) -> None:
+        stream.enable_acks = False  # acknowledged below, and only what was folded
         async for event in stream.events():
             try:
-                await self._fold(event.message)
+                if self._is_next(event.message):
+                    await self._fold(event.message)
+                    event.ack()
             except Exception as error:  # noqa: BLE001 - raised again by `run`; here Faust would lose the record
                 if not self._fault.done():
                     self._fault.set_exception(error)
@@ -138,15 +149,28 @@ class ReadModels:
                 if isinstance(item, FactRecord) and after.settings_fact_id == item.envelope.fact_id:
                     self._settings[vault] = record.value
                 self._states[vault] = encode_state(after)
-        self._folded[message.tp] = record.position.offset
+        self._next[message.tp] = message.offset + 1
         if is_vault:
             self._on_change(vault)
+
+    def _is_next(self, message: Any) -> bool:
+        """Whether a record is to be folded now: fetched after the latest `go_back`, and not folded since.
+
+        Raises `Stalled` for a gap; only a compacted topic has gaps of its own.
+        """
+        following = self._next.get(message.tp)
+        if following is None or self._app.consumer.is_stale(message) or message.offset < following:
+            return False
+        if message.offset > following and BY_NAME[message.topic].compacted_after_ms is None:
+            raise Stalled(f"{message.tp}: offset {message.offset} arrived where {following} was next")
+        return True
 
     # -- catching up ---------------------------------------------------------------------------------------------
 
     async def _revoked(self, app: Any, revoked: Any, **_: Any) -> None:
         self.caught_up = False
         self._held = frozenset()
+        self._next = {}
 
     async def _recovered(self, app: Any, **_: Any) -> None:
         """Tables are whole up to their changelogs; the source partitions resume right after this."""
@@ -157,20 +181,33 @@ class ReadModels:
         while True:
             held = await self._assignments.get()
             self.caught_up = False
+            while self._app.rebalancing and self._assignments.empty():
+                await asyncio.sleep(POLL_S)
+            if not self._assignments.empty() or not held:
+                continue
+            starts, ends = await self._range(held)
+            self._next = dict(starts)
             self._held = frozenset(tp.partition for tp in held)
-            missing = await self._missing(held)
-            while missing and self._assignments.empty():
-                missing = {tp: last for tp, last in missing.items() if self._folded.get(tp, -1) < last}
-                await asyncio.sleep(CATCH_UP_POLL_S)
-            if self._assignments.empty() and self._held:
+            await self._app.consumer.go_back(starts)
+            await self._wait_folded(ends)
+            if self._assignments.empty():
                 self.caught_up = True
                 for vault in self.vaults():
                     self._on_change(vault)
 
-    async def _missing(self, held: frozenset[TP]) -> dict[TP, int]:
-        """The last offset of each partition that holds records the group has not committed as folded."""
-        if not held:
-            return {}
+    async def _wait_folded(self, ends: dict[TP, int]) -> None:
+        """Until everything below `ends` is folded or partitions are assigned anew. Raises `Stalled`."""
+        progress_at, seen = time.monotonic(), dict(self._next)
+        while self._assignments.empty() and any(self._next[tp] < end for tp, end in ends.items()):
+            if seen != self._next:
+                progress_at, seen = time.monotonic(), dict(self._next)
+            if time.monotonic() - progress_at > STALL_S_MAX:
+                missing = {str(tp): (self._next[tp], end) for tp, end in ends.items() if self._next[tp] < end}
+                raise Stalled(f"records stand on the log and do not arrive: {missing}")
+            await asyncio.sleep(POLL_S)
+
+    async def _range(self, held: frozenset[TP]) -> tuple[dict[TP, int], dict[TP, int]]:
+        """Of each partition: the first offset that the group has not committed as folded, and the end."""
         ends = await self._app.consumer.highwaters(*held)
         starts = await self._app.consumer.earliest_offsets(*held)
         admin = AIOKafkaAdminClient(**self._connection.client_options())
@@ -180,14 +217,14 @@ class ReadModels:
         finally:
             await admin.close()
         committed = {TP(tp.topic, tp.partition): meta.offset for tp, meta in offsets.items()}
-        return {tp: ends[tp] - 1 for tp in held if ends[tp] > max(starts[tp], committed.get(tp, -1))}
+        return {tp: max(starts[tp], committed.get(tp, 0)) for tp in held}, {tp: ends[tp] for tp in held}
 
     # -- Faust ---------------------------------------------------------------------------------------------------
 
     def _make_app(self) -> Any:
         for name in ("faust", "mode"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        return faust.App(
+        app = faust.App(
             RECONCILER_GROUP,
             broker=f"kafka://{self._connection.bootstrap}",
             broker_credentials=faust.SSLCredentials(context=self._connection.ssl_context()),
@@ -208,6 +245,8 @@ class ReadModels:
             web_enabled=False,
             autodiscover=False,
         )
+        lose_nothing(app)
+        return app
 
     def _topic(self) -> Any:
         return self._app.topic(*SOURCES, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
