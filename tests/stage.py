@@ -54,6 +54,10 @@ class Stage:
         allocation = {t.mint: weights_bps[t.symbol] for t in self.world.scenario.tokens if t.symbol in weights_bps}
         await self.world.publish_ranking([Trader(WALLET, 9_900, allocation)])
 
+    async def tick(self, tick: int) -> None:
+        """Let the market be at this tick: prices and pools move."""
+        await self.world.venue_tick(tick)
+
     def of(self, kind: type[F], where: Callable[[F], bool] = lambda fact: True) -> list[F]:
         """Every fact of a kind that was read so far."""
         return [r.fact for r in self.facts if isinstance(r.fact, kind) and where(r.fact)]
@@ -114,9 +118,16 @@ class Stage:
 
 @asynccontextmanager
 async def staged(
-    directory: Path, plans: tuple[VaultPlan, ...], service_env: Mapping[str, Mapping[str, str]] | None = None
+    directory: Path,
+    plans: tuple[VaultPlan, ...],
+    service_env: Mapping[str, Mapping[str, str]] | None = None,
+    *,
+    recorded: Path | None = None,
 ) -> AsyncIterator[Stage]:
-    """The world of these vaults with quick slots and prices that stand still; its executor speaks through the proxy."""
+    """The world of these vaults with quick slots; its executor speaks through the proxy, prices move only by `tick`.
+
+    `recorded`: the directory of recorded data to trade on, otherwise the default market.
+    """
 
     def chain_url() -> str:
         return str(json.loads((directory / "ready" / "chain.json").read_bytes())["rpc_url"])
@@ -128,6 +139,8 @@ async def staged(
         env["executor"] = {"XORJ_RPC_URL": proxy.url, **patient, **env.get("executor", {})}
         options = TradingOptions(
             world=WorldOptions(directory=directory),
+            scenario="default" if recorded is None else "recorded",
+            recorded=recorded,
             plans=plans,
             slot_ms=200,
             finalized_depth_slots=12,

@@ -89,16 +89,13 @@ async def test_every_step_is_a_fact_on_its_topic_by_its_only_writer(stage: Stage
     finalized = await stage.next(TradeFinalized)
     mine = finalized.intent_id
     intent = await stage.next(TradeIntended, lambda f: f.intent_id == mine)
-    steps: list[object] = [
-        await stage.next(RankingObserved, lambda f: bool(f.traders)),
-        await stage.next(PortfolioReconciled, lambda f: _delta(f) == intent.delta_id),
-        intent,
-        await stage.next(AttemptPlanned, lambda f: f.intent_id == mine),
-        await stage.next(TradeSigned, lambda f: f.intent_id == mine),
-        await stage.next(TradeSubmitted, lambda f: f.intent_id == mine),
-        await stage.next(TradeConfirmed, lambda f: f.intent_id == mine),
-        finalized,
-    ]
+    ranking = await stage.next(RankingObserved, lambda f: bool(f.traders))
+    delta = await stage.next(PortfolioReconciled, lambda f: _delta(f) == intent.delta_id)
+    planned = await stage.next(AttemptPlanned, lambda f: f.intent_id == mine)
+    signed = await stage.next(TradeSigned, lambda f: f.intent_id == mine)
+    submitted = await stage.next(TradeSubmitted, lambda f: f.intent_id == mine)
+    confirmed = await stage.next(TradeConfirmed, lambda f: f.intent_id == mine)
+    steps: list[object] = [ranking, delta, intent, planned, signed, submitted, confirmed, finalized]
     writers = ["ingestor", "reconciler", "executor", "executor", "signer", "executor", "executor", "executor"]
     records = [stage.record_of(fact) for fact in steps]
     for fact, record, writer in zip(steps, records, writers, strict=True):

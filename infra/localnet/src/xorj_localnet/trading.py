@@ -22,6 +22,7 @@ from xorj_localnet.engine.app import ranking_entry
 from xorj_localnet.files import write_json, write_secret
 from xorj_localnet.genesis.bootstrap import OpenedVault, bootstrap
 from xorj_localnet.genesis.document import genesis_document
+from xorj_localnet.genesis.placed import PlacedVault, accounts_of
 from xorj_localnet.genesis.settings_rows import write_settings
 from xorj_localnet.genesis.vaults import DEMO_VAULTS, VaultPlan
 from xorj_localnet.genesis.wallets import generate_wallets
@@ -48,6 +49,7 @@ class TradingOptions:
     confirmed_depth_slots: int = 2
     finalized_depth_slots: int = 32
     plans: Sequence[VaultPlan] = DEMO_VAULTS
+    placed: Sequence[PlacedVault] = ()  # vaults that exist from the beginning, beside those of `plans`
     service_env: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
@@ -103,6 +105,11 @@ class TradingWorld:
         headers = {"x-api-key": self._venue_key_file.read_text().strip()}
         await self._post(self.venue_url, "/local/fault", json.dumps(fault), headers)
 
+    async def venue_tick(self, tick: int) -> None:
+        """Move prices and pools to a tick of the scenario."""
+        headers = {"x-api-key": self._venue_key_file.read_text().strip()}
+        await self._post(self.venue_url, "/local/tick", json.dumps({"tick": tick}), headers)
+
     async def _post(self, url: str, path: str, body: str | bytes, headers: Mapping[str, str] | None = None) -> None:
         token = self._engine_token_file.read_text().strip()
         async with httpx.AsyncClient(base_url=url, timeout=10) as client:
@@ -134,7 +141,10 @@ class TradingWorld:
         wallets = generate_wallets(small.directory / "keys", [plan.name for plan in options.plans])
         genesis_file = small.directory / "parts" / "genesis.json"
         genesis_file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(genesis_file, genesis_document(self.scenario, wallets, self.bot_authority, options.plans))
+        document = genesis_document(
+            self.scenario, wallets, self.bot_authority, options.plans, more_accounts=accounts_of(options.placed)
+        )
+        write_json(genesis_file, document)
         chain_ready = small.ready_file("chain")
         told = {
             "XORJ_CHAIN_READY_FILE": str(chain_ready),
@@ -150,7 +160,8 @@ class TradingWorld:
         async with asyncio.TaskGroup() as rest:
             rest.create_task(self._start_venue())
             async with ChainAccess(self.rpc_url) as chain:
-                self.vaults = await bootstrap(chain, self.scenario, wallets, self.bot_authority, options.plans)
+                opened = await bootstrap(chain, self.scenario, wallets, self.bot_authority, options.plans)
+            self.vaults = (*opened, *(placed.opened for placed in options.placed))
             dsn = small.database.dsn_files["settings_writer"].read_text().strip()
             await write_settings(dsn, self.vaults, self.scenario)
 
