@@ -14,7 +14,8 @@ def value_micro_usd(amount_base_units: int, decimals: int, price_pico_usd: int) 
     """
     if amount_base_units < 0 or decimals < 0 or price_pico_usd < 0:
         raise ValueError("amounts, decimals and prices are never negative")
-    return amount_base_units * price_pico_usd // (10**decimals * PICO_PER_MICRO)
+    base_units_per_token: int = 10**decimals
+    return amount_base_units * price_pico_usd // (base_units_per_token * PICO_PER_MICRO)
 
 
 def ceil_div(numerator: int, denominator: int) -> int:
