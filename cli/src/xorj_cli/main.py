@@ -12,6 +12,7 @@ from xorj_log.reader import ReadRefused
 from xorj_log.writer import PublishUnknown
 
 from xorj_cli.audit import show_verify, verify_audit
+from xorj_cli.bench.command import app as bench_app
 from xorj_cli.demo import DemoWish, Screen, run_demo
 from xorj_cli.doctor import doctor, show_doctor
 from xorj_cli.kill import kill, show_kill
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 audit_app = typer.Typer(no_args_is_help=True, help="The audit log.")
 app.add_typer(audit_app, name="audit")
+app.add_typer(bench_app, name="bench")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Result = tuple[dict[str, Any], Exit]

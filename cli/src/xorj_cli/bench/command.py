@@ -1,0 +1,69 @@
+"""The verbs of `xorj bench`: arguments in, one report out."""
+
+import asyncio
+from typing import Annotated, Any
+
+import asyncpg
+import typer
+from aiokafka.errors import KafkaError
+from rich.table import Table
+from xorj_log.reader import ReadRefused
+
+from xorj_cli.bench.trade import TradeWish, run_trade_bench
+from xorj_cli.output import Exit, Failure, fail, print_json, stderr, stdout
+from xorj_cli.session import START_FAILURES, ended_by_signals, plain
+
+app = typer.Typer(no_args_is_help=True, help="Measure this machine; every bench starts and stops the world it needs.")
+FAILURES: tuple[type[Exception], ...] = (*START_FAILURES, KafkaError, ReadRefused, TimeoutError, asyncpg.PostgresError)
+
+
+@app.callback()
+def bench() -> None:
+    """Keeps `trade` a verb while it is the only one."""
+
+
+@app.command("trade")
+def trade_command(
+    vaults: Annotated[int, typer.Option(min=2, max=2_000, help="How many vaults trade.")] = 120,
+    seconds: Annotated[int, typer.Option(min=1, max=600, help="How long each paced measurement takes.")] = 10,
+    rate: Annotated[int, typer.Option(min=1, max=50, help="Paced trades a second.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+) -> None:
+    """Milliseconds from delta to confirmed, and trades a second, beside bare Kafka over as many hops."""
+
+    async def run() -> dict[str, Any]:
+        async with ended_by_signals():
+            return await run_trade_bench(TradeWish(vaults, seconds, rate), stderr.print)
+
+    try:
+        body = asyncio.run(run())
+    except asyncio.CancelledError:
+        stderr.print("stopped")
+        raise typer.Exit(Exit.CANNOT_TELL) from None
+    except Failure as failure:
+        fail(failure, as_json=as_json)
+    except FAILURES as error:
+        hint = "`xorj doctor` tells what is missing; the logs are in the bench's directory"
+        fail(Failure("bench_failed", plain(error), hint), as_json=as_json)
+    if as_json:
+        print_json(body)
+    else:
+        stdout.print(report_table(body))
+
+
+def report_table(body: dict[str, Any]) -> Table:
+    """The figures as a person reads them."""
+    host = body["machine"]
+    table = Table(title=f"bench {body['bench']}: {host['cpus']} CPUs, Python {host['python']}, load {host['load_1m']}")
+    for heading in ("figure", "value", "unit", "limit", "ratio", "must", "aim"):
+        table.add_column(heading, justify="left" if heading in {"figure", "unit", "limit"} else "right")
+    for figure in body["figures"]:
+        limit = figure["limit"]
+        table.add_row(
+            figure["name"],
+            f"{figure['value']:g}",
+            figure["unit"],
+            "" if limit is None else f"{limit['name']}: {limit['value']:g}",
+            *("" if figure[key] is None else f"{figure[key]:g}" for key in ("ratio", "must", "aim")),
+        )
+    return table
