@@ -21,6 +21,7 @@ class RpcProxy:
         self._holding: str | None = None
         self._client = httpx.AsyncClient(timeout=30)
         self.held = asyncio.Event()
+        self.failures_left = 0
         self.url = ""
 
     def hold(self, method: str) -> None:
@@ -32,6 +33,10 @@ class RpcProxy:
         """Forward everything from now on. What was held stays unforwarded."""
         self._holding = None
 
+    def fail_next(self, calls: int) -> None:
+        """Answer the next calls with 500 and with rubbish by turns."""
+        self.failures_left = calls
+
     async def answer(self, request: Request) -> Response:
         """Forward one call, or hold it until its caller gives up."""
         body = await request.body()
@@ -40,6 +45,9 @@ class RpcProxy:
             while not await request.is_disconnected():
                 await asyncio.sleep(0.02)
             return Response(status_code=504)
+        if self.failures_left:
+            self.failures_left -= 1
+            return Response(b"<html>?", 500 if self.failures_left % 2 else 200, media_type="application/json")
         answer = await self._client.post(self._target(), content=body, headers={"content-type": "application/json"})
         return Response(answer.content, answer.status_code, media_type="application/json")
 

@@ -102,7 +102,7 @@ TOPICS: Final = (
         "vault",
         ("TradeSigned", "SigningRefused"),
         ("signer",),
-        ("executor", "signer"),
+        ("executor",),
         VAULT_PARTITIONS,
         retention_ms=30 * DAY_MS,
     ),
