@@ -5,6 +5,7 @@ audit log tampered with; the kill switch.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -28,9 +29,11 @@ from xorj_core.facts import (
     TradeRefusedReason,
     TradeSigned,
     TradeSubmitted,
+    fact_id,
 )
 from xorj_localnet.genesis.vaults import MICRO, VaultPlan
 from xorj_localnet.market.pools import FEE_RATE_PPM, pools_of
+from xorj_localnet.trading import SERVICE_NAMES
 from xorj_log.topics import BY_FACT
 from xorj_solana.programs import LOCAL_CPMM_PROGRAM
 from xorj_solana.rpc import Commitment
@@ -112,6 +115,20 @@ async def test_every_step_is_a_fact_on_its_topic_by_its_only_writer(stage: Stage
 
 def _delta(fact: PortfolioReconciled) -> bytes:
     return ids.delta_id(fact.vault, fact.trigger_fact_id, fact.snapshot_slot)
+
+
+async def test_the_logs_of_every_service_can_be_joined_on_the_trade(stage: Stage) -> None:
+    intent = await stage.next(TradeIntended)
+    ranking = await stage.next(RankingObserved, lambda f: bool(f.traders))
+    names = {
+        name: [json.loads(line) for line in stage.world.small.logs(name).splitlines() if line.startswith("{")]
+        for name in SERVICE_NAMES
+    }
+    of_trade = {name for name, lines in names.items() if intent.trade_id.hex() in json.dumps(lines)}
+    of_ranking = {name for name, lines in names.items() if fact_id(ranking).hex() in json.dumps(lines)}
+    # No trade exists yet when a ranking is read: the reconciler's line names both.
+    assert of_trade == {"reconciler", "executor", "signer", "auditor"}
+    assert of_ranking == {"ingestor", "reconciler"}
 
 
 async def test_the_executor_killed_between_signing_and_submitting_leaves_exactly_one_trade(stage: Stage) -> None:

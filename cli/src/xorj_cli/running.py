@@ -34,6 +34,7 @@ class RunningWorld:
     keys_file: Path
     operator_key_file: Path
     services: tuple[RunningService, ...]
+    signer_address: str
     symbols: dict[str, str]
     decimals: dict[str, int]
 
@@ -72,6 +73,7 @@ def parse_world(path: Path, body: dict[str, Any]) -> RunningWorld:
         keys_file=Path(body["keys_file"]),
         operator_key_file=Path(body["key_files"]["operator-1"]),
         services=tuple(RunningService(s["name"], s["pid"], s["health_port"]) for s in body["services"]),
+        signer_address=body["signer"]["address"],
         symbols={mint["mint"]: mint["symbol"] for mint in body["mints"]},
         decimals={mint["mint"]: int(mint["decimals"]) for mint in body["mints"]},
     )

@@ -7,6 +7,9 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+import grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 from rich.table import Table
 from xorj_core.facts import HaltState
 
@@ -24,7 +27,7 @@ async def status_of(world: RunningWorld) -> tuple[dict[str, Any], Exit]:
         await reader.to_the_end()
         await reader.until(lambda pulse: pulse.audit is not None and len(pulse.alive()) >= 5, 1.5)
         pulse = reader.pulse
-    services = [await asyncio.to_thread(_service, service, pulse) for service in world.services]
+    services = [await asyncio.to_thread(_service, world, service, pulse) for service in world.services]
     audit_age_ms = time.time_ns() // 1_000_000 - pulse.audit_ms if pulse.audit else None
     audit = pulse.audit
     killed = bool(pulse.kills)
@@ -52,7 +55,7 @@ def show_status(body: dict[str, Any]) -> None:
     """The status for a person."""
     table = Table("service", "pid", "MB", "ready", "state", "problem")
     for service in body["services"]:
-        ready = {True: "[green]yes[/]", False: "[red]no[/]", None: "-"}[service["ready"]]
+        ready = "[green]yes[/]" if service["ready"] else "[red]no[/]"
         mb, pid = str(service["rss_mb"] or "-"), str(service["pid"])
         table.add_row(service["name"], pid, mb, ready, service["state"] or "-", "; ".join(service["problems"]))
     stdout.print(table)
@@ -62,10 +65,12 @@ def show_status(body: dict[str, Any]) -> None:
     stdout.print(f"audit log: {audit['entries']} entries, last heartbeat {audit['heartbeat_age_ms']} ms ago")
 
 
-def _service(service: RunningService, pulse: Pulse) -> dict[str, Any]:
+def _service(world: RunningWorld, service: RunningService, pulse: Pulse) -> dict[str, Any]:
     beat = next((b for b in pulse.alive() if b.service == service.name), None)
     memory = rss_mb(service.pid)
-    ready, problems = _readiness(service.health_port) if memory is not None else (False, ["the process has ended"])
+    ready, problems = False, ["the process has ended"]
+    if memory is not None:
+        ready, problems = _readiness(world, service.health_port)
     if beat is None:
         problems = [*problems, "no recent heartbeat"]
     return {
@@ -75,14 +80,14 @@ def _service(service: RunningService, pulse: Pulse) -> dict[str, Any]:
         "ready": ready,
         "state": HaltState(beat.state).name if beat else None,
         "problems": problems,
-        "ok": memory is not None and ready is not False and beat is not None,
+        "ok": ready and beat is not None,
     }
 
 
-def _readiness(port: int | None) -> tuple[bool | None, list[str]]:
-    """What /readyz says; None for a service without that port."""
+def _readiness(world: RunningWorld, port: int | None) -> tuple[bool, list[str]]:
+    """What /readyz says, or gRPC health for the one service that has no HTTP: the signer."""
     if port is None:
-        return None, []
+        return _signer_readiness(world)
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
             body = json.load(answer)
@@ -91,3 +96,16 @@ def _readiness(port: int | None) -> tuple[bool | None, list[str]]:
     except (OSError, ValueError) as error:
         return False, [f"health port: {error}"]
     return bool(body["ok"]), [f"{name}: {problem}" for name, problem in body["problems"].items()]
+
+
+def _signer_readiness(world: RunningWorld) -> tuple[bool, list[str]]:
+    credentials = grpc.ssl_channel_credentials(
+        world.kafka.ca_file.read_bytes(), world.kafka.key_file.read_bytes(), world.kafka.cert_file.read_bytes()
+    )
+    try:
+        with grpc.secure_channel(world.signer_address, credentials) as channel:
+            answer = HealthStub(channel).Check(HealthCheckRequest(service=""), timeout=2)
+    except grpc.RpcError as error:
+        return False, [f"gRPC health: {error.code().name}"]
+    serving: int = HealthCheckResponse.SERVING
+    return (True, []) if answer.status == serving else (False, ["gRPC health: not serving"])

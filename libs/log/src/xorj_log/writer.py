@@ -22,6 +22,9 @@ from xorj_core.facts.common import Position
 from xorj_log.connection import KafkaConnection, fetch_cluster_id
 from xorj_log.topics import key_of, topic_of
 
+TRADE_ID_HEADER = "trade-id"
+"""Names the trade for readers that do not decode, such as logs; nothing is decided by it."""
+
 PUBLISH_DEADLINE_S = 5.0
 """Idempotent sends retry for as long as the broker is down; this bounds the wait, not the outcome."""
 
@@ -67,26 +70,30 @@ class LogWriter:
         decided_at_us: int | None = None,
     ) -> Position:
         """Append the fact and return where it stands; raises `PublishUnknown`, `RecordTooLarge`."""
+        trade_id = trade_id or getattr(fact, "trade_id", b"")
         envelope = Envelope(
             fact_id=fact_id(fact),
             causation_ids=tuple(causation),
-            trade_id=trade_id or getattr(fact, "trade_id", b""),
+            trade_id=trade_id,
             producer=self._name,
             build=self._build,
             decided_at_us=time.time_ns() // 1000 if decided_at_us is None else decided_at_us,
             decision_version=decision_version,
-            traceparent=traceparent or new_traceparent(trade_id or getattr(fact, "trade_id", b"")),
+            traceparent=traceparent or new_traceparent(trade_id),
         )
-        return await self.append(topic_of(fact).name, key_of(fact), encode(envelope, fact))
+        headers = ((TRADE_ID_HEADER, trade_id),) if trade_id else ()
+        return await self.append(topic_of(fact).name, key_of(fact), encode(envelope, fact), headers)
 
-    async def append(self, topic: str, key: bytes | None, value: bytes) -> Position:
+    async def append(
+        self, topic: str, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> Position:
         """Append raw bytes; raises as `publish` does."""
         if len(value) > RECORD_BYTES_MAX:
             raise RecordTooLarge(f"{topic}: {len(value)} bytes, at most {RECORD_BYTES_MAX}")
         try:
             async with asyncio.timeout(PUBLISH_DEADLINE_S):
                 producer = await self._started()
-                sent = await producer.send_and_wait(topic, value=value, key=key)
+                sent = await producer.send_and_wait(topic, value=value, key=key, headers=list(headers))
         except (KafkaError, TimeoutError, OSError) as error:
             await self._discard()
             raise PublishUnknown(f"{topic}: {type(error).__name__}: {error}") from error

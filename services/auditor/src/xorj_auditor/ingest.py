@@ -17,6 +17,7 @@ from prometheus_client import Counter, Gauge
 from xorj_core.audit_chain import AuditEntry, EntryKind, Head, encode_headers, enter_record
 from xorj_log.reader import LogReader, LogRecord, PartitionKey
 from xorj_log.topics import TOPICS
+from xorj_log.writer import TRADE_ID_HEADER
 
 from xorj_auditor.echoes import Echoes
 from xorj_auditor.store import AuditStore
@@ -121,6 +122,8 @@ class Ingest:
         self.stored = stored
         self.committed.set()
         _ENTRIES.set(stored.head.entries)
+        if trades := {value.hex() for r in others for name, value in r.headers if name == TRADE_ID_HEADER}:
+            _log.info("auditor.stored", entries=stored.head.entries, trade_ids=sorted(trades))
         _GAPS.inc(sum(entry.kind is EntryKind.GAP for entry in entries))
 
 

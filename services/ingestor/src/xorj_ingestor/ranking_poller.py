@@ -8,7 +8,8 @@
 import hashlib
 import time
 
-from xorj_core.facts import RankingObserved, RankingRefused, RankingRefusedReason
+import structlog
+from xorj_core.facts import RankingObserved, RankingRefused, RankingRefusedReason, fact_id
 
 from xorj_ingestor.http_source import Answer, BodyTooLarge, HttpSource, Unreachable
 from xorj_ingestor.polling import SourceFailed
@@ -52,14 +53,16 @@ class RankingPoller:
             await self._refuse(RankingRefusedReason.MALFORMED, str(error), answer)
             return
         if ranking != self._observed:
-            await self._publisher.publish(
-                RankingObserved(
-                    engine=ENGINE,
-                    observed_at_us=_now_us(),
-                    body_sha256=hashlib.sha256(answer.body).digest(),
-                    traders=ranking.traders,
-                    skipped=ranking.skipped,
-                )
+            observed = RankingObserved(
+                engine=ENGINE,
+                observed_at_us=_now_us(),
+                body_sha256=hashlib.sha256(answer.body).digest(),
+                traders=ranking.traders,
+                skipped=ranking.skipped,
+            )
+            position = await self._publisher.publish(observed)
+            structlog.get_logger().info(
+                "ranking.published", at=str(position), fact_id=fact_id(observed).hex(), traders=len(ranking.traders)
             )
             self._observed = ranking
         self._refused = None

@@ -14,8 +14,9 @@ from typing import Final, Protocol
 
 import structlog
 from prometheus_client import Counter, Histogram
-from xorj_core.facts import Fact, PortfolioReconciled, ReconcileDue, SettingsChanged, fact_id
+from xorj_core.facts import Fact, PortfolioReconciled, ReconcileDue, ReconciliationRefused, SettingsChanged, fact_id
 from xorj_core.facts.common import Position
+from xorj_core.ids import trade_id
 from xorj_core.reconcile import (
     LookAgain,
     ReconciliationInputs,
@@ -199,9 +200,15 @@ class Desk:
         LOOK_S.observe(time.perf_counter() - started)
         ANSWERS.labels(type(fact).__name__).inc()
         if isinstance(fact, PortfolioReconciled):
-            log.info("vault.reconciled", at=str(position), seq=fact.vault_trade_seq, in_balance=fact.in_balance)
-        else:
-            log.info("vault.refused", at=str(position), reason=getattr(fact, "reason", None))
+            log.info(
+                "vault.reconciled",
+                at=str(position),
+                in_balance=fact.in_balance,
+                trade_id=trade_id(vault, fact.vault_trade_seq + 1).hex(),
+                ranking_fact_id=fact.ranking_fact_id.hex(),
+            )
+        elif isinstance(fact, ReconciliationRefused):
+            log.info("vault.refused", at=str(position), reason=fact.reason.name, detail=fact.detail)
 
     def _due_state(self, vault: bytes) -> VaultState | None:
         """The vault's state if a look is due and allowed now."""
