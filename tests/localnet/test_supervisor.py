@@ -82,6 +82,28 @@ def test_a_stopped_or_stubborn_child_still_ends(supervisor: Supervisor) -> None:
     assert not any(identity is not None and identity.alive() for identity in identities)
 
 
+def test_a_layer_ends_only_after_the_layers_above_it(supervisor: Supervisor, tmp_path: Path) -> None:
+    marks = tmp_path / "ended"
+    marks.touch()
+    code = (
+        "import os, signal, sys\n"
+        "def end(*_):\n"
+        "    with open(os.environ['MARKS'], 'a') as file: file.write(os.environ['NAME'] + ' ')\n"
+        "    sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        "print('deaf no more', flush=True)\n"
+        "while True: signal.pause()\n"
+    )
+    for name, layer in (("user-1", 1), ("used", 0), ("user-2", 1)):
+        supervisor.launch(_python(name, code, env={"MARKS": str(marks), "NAME": name}, layer=layer))
+    for name in ("user-1", "used", "user-2"):
+        _until(lambda name=name: "deaf no more" in supervisor.log_file(name).read_text())  # type: ignore[misc]
+    asyncio.run(supervisor.stop())
+    ended = marks.read_text().split()
+    assert sorted(ended[:2]) == ["user-1", "user-2"]
+    assert ended[2:] == ["used"]
+
+
 def test_a_restarted_child_says_anew_that_it_is_ready(supervisor: Supervisor, tmp_path: Path) -> None:
     ready = tmp_path / "ready.json"
     code = (

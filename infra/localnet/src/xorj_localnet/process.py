@@ -40,6 +40,8 @@ class ProcessSpec:
     ready_file: Path | None = None
     """A JSON object that the process writes when it serves; it is removed before every start."""
     cwd: Path | None = None
+    layer: int = 0
+    """Processes use those of lower layers: when all end, the highest layer ends first, one layer together."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@
 2. Every child is recorded in `pids.json` before anything is asked of it; what a killed supervisor left is ended first.
 3. Every child dies with its parent, also when the parent is killed (Linux: parent-death signal; elsewhere: rule 2).
 4. A dead child is reported, never restarted by itself.
-5. Children stop in the reverse order of their start: signal, deadline, SIGKILL.
+5. All children stop layer by layer, the highest first, those of one layer together: signal, deadline, SIGKILL.
 6. Children are started from the main thread only: the kernel ties the parent-death signal to the starting thread.
 """
 
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NoReturn
@@ -195,10 +195,7 @@ class Supervisor:
 
     async def end(self, name: str) -> None:
         """Stops one child in order: its signal, its deadline, SIGKILL."""
-        child = self._child(name)
-        child.ended_on_purpose = True
-        await asyncio.to_thread(end_all, [(child.identity, child.spec.stop_signal)], grace_s=child.spec.stop_s_max)
-        child.process.wait(timeout=10)
+        await self._end([self._child(name)])
 
     async def restart(self, name: str) -> int:
         """Ends the child if it runs and starts it again as it was described; returns the new pid."""
@@ -208,15 +205,24 @@ class Supervisor:
         return await self.start(spec)
 
     async def stop(self) -> None:
-        """Ends every child, the last started first, and gives the directory back."""
+        """Ends every child, the highest layer first, and gives the directory back."""
         await self.end_children()
         self.close()
 
     async def end_children(self) -> None:
-        """Ends every child, the last started first; the directory stays taken."""
-        for name in reversed(list(self._children)):
-            await self.end(name)
+        """Ends every child, the highest layer first; the directory stays taken."""
+        children = list(self._children.values())
+        for layer in sorted({child.spec.layer for child in children}, reverse=True):
+            await self._end([child for child in reversed(children) if child.spec.layer == layer])
         self._children.clear()
+
+    async def _end(self, children: Sequence[_Child]) -> None:
+        for child in children:
+            child.ended_on_purpose = True
+        grace_s = max(child.spec.stop_s_max for child in children)
+        await asyncio.to_thread(end_all, [(c.identity, c.spec.stop_signal) for c in children], grace_s=grace_s)
+        for child in children:
+            child.process.wait(timeout=10)
 
     def close(self) -> None:
         """Gives the directory back."""

@@ -88,7 +88,7 @@ class TradingWorld:
         self.small.publish(**self._description())
 
     async def stop(self) -> None:
-        """End everything, the last started first."""
+        """End everything, the services before what they use."""
         await self.small.stop()
 
     async def publish_ranking(self, traders: Sequence[Trader] | None = None) -> None:

@@ -37,6 +37,9 @@ T = TypeVar("T")
 
 _OWNED = ("broker", "certificates", "database", "keys", "logs", "parts", "pids.json", "ready", "world.json")
 
+SERVICE_LAYER = 1
+"""Services use broker, database, chain, engine and venue, which are of layer 0 and do without one another's end."""
+
 Progress = Callable[[str, float], None]
 """Called when a step is done, with its name and how long it took in milliseconds."""
 
@@ -114,7 +117,7 @@ class World:
             raise
 
     async def stop(self) -> None:
-        """Ends every process, the last started first, and withdraws `world.json`."""
+        """Ends every process, the services before what they use, and withdraws `world.json`."""
         self.world_file.unlink(missing_ok=True)
         await self.supervisor.end_children()
         if self.options.fresh:
@@ -144,6 +147,7 @@ class World:
         *,
         ready_file: Path | None = None,
         ready_s_max: float = 30.0,
+        layer: int = 0,
     ) -> ProcessSpec:
         """A Python module as a process that writes a ready file (default: `ready/NAME.json`)."""
         return ProcessSpec(
@@ -152,6 +156,7 @@ class World:
             {"PYTHONUNBUFFERED": "1", **env},
             ready_s_max=ready_s_max,
             ready_file=ready_file or self.ready_file(name),
+            layer=layer,
         )
 
     def ready_file(self, name: str) -> Path:
@@ -171,7 +176,8 @@ class World:
         }
         if any(principal in roles for roles in DATABASES.values()):
             told["XORJ_DATABASE_DSN_FILE"] = str(self.database.dsn_files[principal])
-        return self.module_process(spec.name, spec.module, {**told, **spec.env}, ready_s_max=spec.ready_s_max)
+        env = {**told, **spec.env}
+        return self.module_process(spec.name, spec.module, env, ready_s_max=spec.ready_s_max, layer=SERVICE_LAYER)
 
     def publish(self, **more: object) -> None:
         """Adds to what the world says about itself and writes `world.json`."""
