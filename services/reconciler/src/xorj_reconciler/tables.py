@@ -242,6 +242,8 @@ class ReadModels:
             topic_partitions=VAULT_PARTITIONS,
             topic_disable_leader=True,
             table_standby_replicas=0,
+            # What is left to come again is never acknowledged: waiting for it would hold every new assignment back.
+            stream_wait_empty=False,
             web_enabled=False,
             autodiscover=False,
         )
