@@ -67,7 +67,7 @@ class ServiceSpec:
     module: str
     env: Mapping[str, str] = field(default_factory=dict)
     principal: str = ""
-    ready_s_max: float = 30.0
+    ready_s_max: float = 90.0
 
 
 def inherited_environment() -> dict[str, str]:
@@ -146,7 +146,7 @@ class World:
         env: Mapping[str, str],
         *,
         ready_file: Path | None = None,
-        ready_s_max: float = 30.0,
+        ready_s_max: float = 90.0,
         layer: int = 0,
     ) -> ProcessSpec:
         """A Python module as a process that writes a ready file (default: `ready/NAME.json`)."""
