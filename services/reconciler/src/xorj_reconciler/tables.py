@@ -28,6 +28,7 @@ from xorj_log.inbox import FactRecord, UndecodableRecord, read_record
 from xorj_log.reader import LogRecord
 from xorj_log.topics import BY_NAME, RECONCILER_GROUP, VAULT_PARTITIONS
 
+from xorj_reconciler.changelogs import ensure_changelogs
 from xorj_reconciler.consumer import lose_nothing
 from xorj_reconciler.encoding import decode_state, encode_state
 from xorj_reconciler.state import VaultState, fold, has_folded
@@ -102,6 +103,8 @@ class ReadModels:
         self._app.finalize()
         watching = asyncio.create_task(self._watch_catching_up())
         try:
+            tables = (self._settings, self._states)
+            await ensure_changelogs(self._connection, [t.changelog_topic.get_topic_name() for t in tables])
             await self._app.start()
             stopped = asyncio.create_task(self._app.wait_until_stopped())
             await asyncio.wait([stopped, watching, self._fault], return_when=asyncio.FIRST_COMPLETED)
