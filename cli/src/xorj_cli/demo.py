@@ -6,7 +6,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,8 +60,9 @@ async def run_demo(wish: DemoWish, screen: Screen, linger: Callable[[TradingWorl
         stories = Stories()
         with screen.trading(running) as changed:
             await world.publish_ranking()
-            await follow_until(
-                running, stories, lambda told: len(told.confirmed()) >= wish.trades, TRADES_S_MAX, changed
+            await _unless_a_part_dies(
+                world,
+                follow_until(running, stories, lambda s: len(s.confirmed()) >= wish.trades, TRADES_S_MAX, changed),
             )
         audit, _ = await verify_audit(running, show_progress=False)
         body = demo_body(wish, running, stories, audit)
@@ -71,6 +72,19 @@ async def run_demo(wish: DemoWish, screen: Screen, linger: Callable[[TradingWorl
         return Exit.OK if body["ok"] else Exit.CHECK_FAILED
     finally:
         await asyncio.shield(world.stop())
+
+
+async def _unless_a_part_dies(world: TradingWorld, work: Coroutine[Any, Any, object]) -> None:
+    """Do the work; raises ChildFailed as soon as a process of the world ends by itself."""
+    tasks = asyncio.create_task(work), asyncio.create_task(world.small.supervisor.wait_for_death())
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            await task
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def demo_body(wish: DemoWish, world: RunningWorld, stories: Stories, audit: dict[str, Any]) -> dict[str, Any]:

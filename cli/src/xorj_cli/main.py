@@ -1,130 +1,64 @@
-"""The `xorj` command: one verb a module; this one parses arguments, runs the verb and ends with its exit code."""
+"""The `xorj` command: runs its verbs and sees to it that every end is told once.
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Annotated, Any
+1. With --json exactly one JSON object stands on standard output, also after a wrong argument, Ctrl-C or a defect.
+2. A person who presses Ctrl-C never sees a stack trace, not even while modules are being imported.
+"""
 
-import typer
-from aiokafka.errors import KafkaError
-from xorj_halt.keys import KeysUnusable
-from xorj_log.reader import ReadRefused
-from xorj_log.writer import PublishUnknown
+import sys
+import traceback
+from typing import Final
 
-from xorj_cli.audit import show_verify, verify_audit
-from xorj_cli.bench.command import app as bench_app
-from xorj_cli.demo import DemoWish, Screen, run_demo
-from xorj_cli.doctor import doctor, show_doctor
-from xorj_cli.kill import kill, show_kill
-from xorj_cli.output import Exit, Failure, fail, print_json, stderr
-from xorj_cli.running import RunningWorld, open_world
-from xorj_cli.session import START_FAILURES, ended_by_signals, plain, wait_for_ctrl_c
-from xorj_cli.status import show_status, status_of
-from xorj_cli.view import JsonScreen, LiveScreen
+from xorj_cli.output import STOPPED, Exit, Failure, tell
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="XORJ mirrors trusted traders in Solana vaults. This command runs and watches it.",
-)
-audit_app = typer.Typer(no_args_is_help=True, help="The audit log.")
-app.add_typer(audit_app, name="audit")
-app.add_typer(bench_app, name="bench")
+INTERRUPTED: Final = 130
+"""What typer makes of Ctrl-C."""
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-Result = tuple[dict[str, Any], Exit]
+DEFECT_HINT: Final = "this is a defect of xorj; the stack trace is on standard error"
 
 
-@app.command("demo")
-def demo_command(
-    headless: Annotated[bool, typer.Option("--headless", help="No live view; end when the trades are done.")] = False,
-    as_json: Json = False,
-    trades: Annotated[int, typer.Option(min=1, max=1000, help="How many trades must be confirmed.")] = 3,
-    recorded: Annotated[
-        Path | None, typer.Option(exists=True, file_okay=False, help="Directory of recorded data to trade on.")
-    ] = None,
-    rows_per_tick: Annotated[int, typer.Option(min=1, help="Speed of recorded prices: rows a second.")] = 1,
-) -> None:
-    """Start the whole system on this machine and show vaults trade. Without --headless it runs until Ctrl-C."""
-    wish = DemoWish(trades, recorded, rows_per_tick)
-    quiet = headless or as_json
-    screen: Screen = JsonScreen(as_json=as_json) if quiet else LiveScreen()
-    raise typer.Exit(_demo(wish, screen, linger=not quiet, as_json=as_json))
-
-
-@app.command("doctor")
-def doctor_command(as_json: Json = False) -> None:
-    """What is installed, what is missing, and how to get it."""
-    body, exit_code = doctor()
-    _end(body, exit_code, show_doctor, as_json=as_json)
-
-
-@app.command("status")
-def status_command(as_json: Json = False) -> None:
-    """Is every service alive, does trading run, how far is the audit log. Ends with 4 when trading is stopped."""
-    _on_world(status_of, show_status, as_json=as_json)
-
-
-@app.command("kill")
-def kill_command(
-    reason: Annotated[str, typer.Option(help="Why; it stands on the log for ever.")],
-    vault: Annotated[str | None, typer.Option(help="Only this vault (its address).")] = None,
-    as_json: Json = False,
-) -> None:
-    """Stop trading now. Shows which service obeys since when; ends with 0 only if all of them do."""
-    _on_world(lambda world: kill(world, reason, vault), show_kill, as_json=as_json)
-
-
-@audit_app.command("verify")
-def audit_verify_command(as_json: Json = False) -> None:
-    """Recompute the audit log. Ends with 0 when intact, 1 when tampered with, 3 when it cannot tell."""
-    _on_world(lambda world: verify_audit(world, show_progress=not as_json), show_verify, as_json=as_json)
-
-
-def _demo(wish: DemoWish, screen: Screen, *, linger: bool, as_json: bool) -> Exit:
-    async def run() -> Exit:
-        async with ended_by_signals():
-            return await run_demo(wish, screen, wait_for_ctrl_c if linger else None)
-
+def main() -> int:
+    """Entry point of the command; its exit code."""
+    as_json = "--json" in sys.argv[1:]
     try:
-        return asyncio.run(run())
-    except asyncio.CancelledError:
-        stderr.print("stopped")
+        return _run(as_json=as_json)
+    except KeyboardInterrupt:
+        tell(STOPPED, as_json=as_json)
+        return STOPPED.exit_code
+    except Exception as error:  # noqa: BLE001 - the end of the command: told, never swallowed
+        traceback.print_exc()
+        tell(Failure("defect", f"{type(error).__name__}: {error}", DEFECT_HINT), as_json=as_json)
         return Exit.CANNOT_TELL
-    except Failure as failure:
-        fail(failure, as_json=as_json)
-    except START_FAILURES as error:
-        hint = "`xorj doctor` tells what is missing; the logs are in .xorj/world/logs"
-        fail(Failure("start_failed", plain(error), hint), as_json=as_json)
 
 
-def main() -> None:
-    """Entry point of the command."""
-    app()
+def _run(*, as_json: bool) -> int:
+    # Imported here because it takes a second in which Ctrl-C may come.
+    import typer
+    from typer import rich_utils
 
+    from xorj_cli.commands import app
 
-def _on_world(
-    verb: Callable[[RunningWorld], Awaitable[Result]], show: Callable[[dict[str, Any]], None], *, as_json: bool
-) -> None:
-    """Run a verb against the running world."""
-
-    async def run() -> Result:
-        return await verb(open_world())
-
+    # The public name of typer's usage errors is that of one of them.
+    usage_error: type[Exception] = typer.BadParameter.__bases__[0]
     try:
-        body, exit_code = asyncio.run(run())
-    except Failure as failure:
-        fail(failure, as_json=as_json)
-    except (KafkaError, PublishUnknown, ReadRefused, KeysUnusable, TimeoutError, OSError) as error:
-        message = str(error) or type(error).__name__
-        fail(Failure("unreachable", message, "is the world running? `xorj status` tells"), as_json=as_json)
-    _end(body, exit_code, show, as_json=as_json)
+        ended = app(standalone_mode=False)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    except usage_error as error:
+        if as_json:
+            hint = "`xorj --help`, or --help after a verb"
+            tell(Failure("usage", _message(error), hint, Exit.USAGE), as_json=True)
+        else:
+            rich_utils.rich_format_error(error)  # type: ignore[arg-type]
+        return Exit.USAGE
+    if ended == INTERRUPTED:
+        raise KeyboardInterrupt
+    return ended if isinstance(ended, int) else Exit.OK
 
 
-def _end(body: dict[str, Any], exit_code: Exit, show: Callable[[dict[str, Any]], None], *, as_json: bool) -> None:
-    if as_json:
-        print_json(body)
-    else:
-        show(body)
-    raise typer.Exit(exit_code)
+def _message(error: Exception) -> str:
+    said: str = error.format_message()  # type: ignore[attr-defined]
+    return said
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,7 +6,7 @@ Exit codes: 0 ok, 1 check failed, 2 usage, 3 unreachable or cannot tell, 4 halte
 import json
 import sys
 from enum import IntEnum
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import typer
 from rich.console import Console
@@ -41,9 +41,17 @@ def print_json(body: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def fail(failure: Failure, *, as_json: bool) -> NoReturn:
-    """Say what went wrong and end."""
+def tell(failure: Failure, *, as_json: bool) -> None:
+    """Say what went wrong."""
     if as_json:
         print_json({"error": {"code": failure.code, "message": str(failure), "hint": failure.hint}})
     stderr.print(f"{failure}\n{failure.hint}", markup=False)
+
+
+def fail(failure: Failure, *, as_json: bool) -> NoReturn:
+    """Say what went wrong and end."""
+    tell(failure, as_json=as_json)
     raise typer.Exit(failure.exit_code)
+
+
+STOPPED: Final = Failure("stopped", "stopped before the end", "run the command again when you like")

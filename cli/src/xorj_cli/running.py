@@ -12,6 +12,7 @@ from xorj_log.connection import KafkaConnection
 from xorj_cli.output import Failure
 
 OPERATOR = "operator"
+START_ONE = "start one with `xorj demo` or `make demo`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class RunningWorld:
     signer_address: str
     symbols: dict[str, str]
     decimals: dict[str, int]
+    profiles: dict[str, str]
+    """Risk profile by vault; symbols and decimals are by mint."""
 
 
 def world_file() -> Path:
@@ -49,9 +52,11 @@ def open_world(path: Path | None = None) -> RunningWorld:
     path = path or world_file()
     try:
         body = json.loads(path.read_bytes())
+        if not psutil.pid_exists(body["pid"]):
+            raise Failure("dead_world", "the local world was killed and no longer runs", START_ONE)
         return parse_world(path, body)
     except FileNotFoundError:
-        raise Failure("no_world", "no local world is running", "start one with `xorj demo` or `make demo`") from None
+        raise Failure("no_world", "no local world is running", START_ONE) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Failure("bad_world_file", f"{path}: {error!r}", "stop the world and start it again") from error
 
@@ -76,6 +81,7 @@ def parse_world(path: Path, body: dict[str, Any]) -> RunningWorld:
         signer_address=body["signer"]["address"],
         symbols={mint["mint"]: mint["symbol"] for mint in body["mints"]},
         decimals={mint["mint"]: int(mint["decimals"]) for mint in body["mints"]},
+        profiles={vault["vault"]: vault["profile"] for vault in body["vaults"]},
     )
 
 

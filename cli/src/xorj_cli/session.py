@@ -5,16 +5,24 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 import httpx
+from aiokafka.errors import KafkaError
 from xorj_localnet.broker import BrokerFailed
 from xorj_localnet.database import DatabaseFailed
 from xorj_localnet.hsm import HsmFailed
+from xorj_localnet.jars import DownloadFailed
 from xorj_localnet.java import NoJava
 from xorj_localnet.market.chain_access import ChainRefused
 from xorj_localnet.market.scenario import ScenarioError
+from xorj_localnet.migrations import MigrationRefused
+from xorj_localnet.ports import NoFreePort
 from xorj_localnet.signing import ProviderMissing
 from xorj_localnet.supervisor import SupervisorError
+from xorj_localnet.topics import TopicsFailed
 from xorj_localnet.trading import TradingWorld
+from xorj_log.reader import ReadRefused
+from xorj_solana.rpc.errors import RpcError
 
 from xorj_cli.output import stderr
 
@@ -22,23 +30,31 @@ START_FAILURES: tuple[type[Exception], ...] = (
     BrokerFailed,
     ChainRefused,
     DatabaseFailed,
+    DownloadFailed,
     ExceptionGroup,
     HsmFailed,
+    KafkaError,
+    MigrationRefused,
+    NoFreePort,
     NoJava,
     OSError,
     ProviderMissing,
+    ReadRefused,
+    RpcError,
     ScenarioError,
     SupervisorError,
+    TopicsFailed,
+    asyncpg.PostgresError,
     httpx.HTTPError,
 )
 
 
 @asynccontextmanager
 async def ended_by_signals() -> AsyncIterator[None]:
-    """SIGINT and SIGTERM cancel the task, so that everything it started is stopped in order."""
+    """SIGINT, SIGTERM and SIGHUP cancel the task, so that everything it started is stopped in order."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for number in numbers:
         loop.add_signal_handler(number, task.cancel)
     try:

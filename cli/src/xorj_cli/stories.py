@@ -82,6 +82,11 @@ class Stories:
         """Trades that are in a confirmed block."""
         return [story for story in self.trades.values() if story.status in {"confirmed", "finalized"}]
 
+    def waiting(self) -> list[Refusal]:
+        """The latest refusal of every vault that has no trade."""
+        traded = {story.vault for story in self.trades.values()}
+        return list({r.vault: r for r in self.refusals if r.vault not in traded}.values())
+
     def tell(self, fact: Fact, timestamp_ms: int) -> None:
         """Add what one fact says."""
         match fact:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rich import box
+from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -16,6 +18,12 @@ from xorj_cli.stories import STEPS, Stories, Story
 
 START_STEPS = 14
 """Steps that a start reports; more or fewer only make the bar end early or late."""
+
+
+WIDE, WIDEST = 100, 128
+"""From these widths on the milliseconds of each step and the whole signature are shown."""
+
+SIGNATURE_COLUMN, SIGNATURE_BEGIN = 24, 8
 
 
 class LiveScreen:
@@ -32,8 +40,13 @@ class LiveScreen:
     @contextmanager
     def trading(self, world: RunningWorld) -> Iterator[Callable[[Stories], None]]:
         """The table of trades, redrawn as facts arrive."""
-        with Live(trades_table(world, Stories()), console=stdout, refresh_per_second=10) as live:
-            yield lambda stories: live.update(trades_table(world, stories))
+        screen = Console(highlight=False)  # not `stdout`: the table is to fit the terminal
+
+        def draw(stories: Stories) -> Table:
+            return trades_table(world, stories, screen.width)
+
+        with Live(draw(Stories()), console=screen, refresh_per_second=10) as live:
+            yield lambda stories: live.update(draw(stories))
 
     def result(self, body: dict[str, Any]) -> None:
         """Verdict on trades and audit log."""
@@ -41,7 +54,10 @@ class LiveScreen:
         confirmed = sum(trade["status"] in {"confirmed", "finalized"} for trade in body["trades"])
         mark = "[green]ok[/]" if body["ok"] else "[red]failed[/]"
         verified = "verified" if audit["verified"] else "[red]NOT verified[/]"
-        stdout.print(f"{mark}: {confirmed} trades confirmed, {len(body['refused'])} refusals; audit log {verified},")
+        traded = {trade["vault"] for trade in body["trades"]}
+        left_out = {refused["vault"] for refused in body["refused"]} - traded
+        refused = f", {len(left_out)} vaults refused" if left_out else ""
+        stdout.print(f"{mark}: {confirmed} trades confirmed{refused}; audit log {verified},")
         stdout.print(f"{audit['entries']} entries, head {audit['head']}")
         stdout.print(
             f"world up after {body['setup_ms'] / 1000:.1f} s, all done after {body['elapsed_ms'] / 1000:.1f} s"
@@ -80,24 +96,42 @@ class JsonScreen:
             LiveScreen().result(body)
 
 
-def trades_table(world: RunningWorld, stories: Stories) -> Table:
-    """Every trade with its steps."""
-    table = Table("vault", "trade", "step", "ms by step", "expected → realised", "signature", title="trades")
+def trades_table(world: RunningWorld, stories: Stories, width: int) -> Table:
+    """Every trade with its steps, for a terminal of so many columns."""
+    wide, whole_signature = width >= WIDE, width >= WIDEST
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="trades", title_justify="left")
+    for heading in ("vault", "amount in", "step", "ms by step" if wide else "ms", "amount out"):
+        table.add_column(heading, vertical="top")
+    table.add_column("signature", overflow="fold", max_width=SIGNATURE_COLUMN if whole_signature else SIGNATURE_BEGIN)
     for story in stories.trades.values():
-        latency = story.latency_ms()
-        steps = " ".join(f"{step}[dim] {latency[step]}[/]" for step in STEPS if step in latency)
-        total = f" [bold]{latency['total']}[/]" if "total" in latency else ""
+        vault = address(story.vault)
+        signature = address_of_signature(story.signature)
         table.add_row(
-            address(story.vault)[:6],
-            f"{amount(world, story.mint_in, story.amount_in)} → {symbol(world, story.mint_out)}",
+            f"{vault[:6]}\n[dim]{world.profiles.get(vault, '')[: None if wide else 8]}[/]",
+            f"{amount(world, story.mint_in, story.amount_in)}\n→ {symbol(world, story.mint_out)}",
             f"[green]{story.status}[/]" if story.amount_out is not None else story.status,
-            steps + total,
+            _by_step(story) if wide else str(story.latency_ms().get("total", "")),
             _amounts(world, story),
-            address_of_signature(story.signature)[:12],
+            signature if whole_signature else signature[:SIGNATURE_BEGIN],
         )
-    for refusal in stories.refusals[-3:]:
-        table.add_row(address(refusal.vault)[:6], "none", f"[yellow]{refusal.reason}[/]", refusal.detail[:60], "", "")
+        table.add_row()
+    for refusal in stories.waiting():
+        vault = address(refusal.vault)
+        table.add_row(vault[:6], "", f"[yellow]{_words(refusal.reason)}[/]", "", "", "")
     return table
+
+
+def _by_step(story: Story) -> str:
+    """Milliseconds of each step, two steps a line, and in all."""
+    latency = story.latency_ms()
+    said = [f"{step} {latency[step]}" for step in STEPS if step in latency]
+    if "total" in latency:
+        said.append(f"[bold]in all {latency['total']}[/]")
+    return "\n".join("  ".join(said[i : i + 2]) for i in range(0, len(said), 2))
+
+
+def _words(name: str) -> str:
+    return name.lower().replace("_", " ")
 
 
 def address_of_signature(signature: bytes) -> str:
@@ -120,7 +154,5 @@ def amount(world: RunningWorld, mint: bytes, base_units: int) -> str:
 
 
 def _amounts(world: RunningWorld, story: Story) -> str:
-    expected = amount(world, story.mint_out, story.amount_out_expected)
-    if story.amount_out is None:
-        return f"{expected} → …"
-    return f"{expected} → {amount(world, story.mint_out, story.amount_out)}"
+    realised = "…" if story.amount_out is None else amount(world, story.mint_out, story.amount_out)
+    return f"[dim]expected[/] {amount(world, story.mint_out, story.amount_out_expected)}\n[dim]realised[/] {realised}"

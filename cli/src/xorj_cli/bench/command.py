@@ -10,7 +10,7 @@ from rich.table import Table
 from xorj_log.reader import ReadRefused
 
 from xorj_cli.bench.trade import TradeWish, run_trade_bench
-from xorj_cli.output import Exit, Failure, fail, print_json, stderr, stdout
+from xorj_cli.output import STOPPED, Failure, fail, print_json, stderr, stdout
 from xorj_cli.session import START_FAILURES, ended_by_signals, plain
 
 app = typer.Typer(no_args_is_help=True, help="Measure this machine; every bench starts and stops the world it needs.")
@@ -38,8 +38,7 @@ def trade_command(
     try:
         body = asyncio.run(run())
     except asyncio.CancelledError:
-        stderr.print("stopped")
-        raise typer.Exit(Exit.CANNOT_TELL) from None
+        fail(STOPPED, as_json=as_json)
     except Failure as failure:
         fail(failure, as_json=as_json)
     except FAILURES as error:

@@ -1,0 +1,124 @@
+"""The verbs of `xorj`: one a module; this one parses arguments, runs the verb and ends with its exit code."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from aiokafka.errors import KafkaError
+from xorj_halt.keys import KeysUnusable
+from xorj_log.reader import ReadRefused
+from xorj_log.writer import PublishUnknown
+
+from xorj_cli.audit import show_verify, verify_audit
+from xorj_cli.bench.command import app as bench_app
+from xorj_cli.demo import DemoWish, Screen, run_demo
+from xorj_cli.doctor import doctor, show_doctor
+from xorj_cli.kill import kill, show_kill
+from xorj_cli.output import STOPPED, Exit, Failure, fail, print_json
+from xorj_cli.running import RunningWorld, open_world, world_file
+from xorj_cli.session import START_FAILURES, ended_by_signals, plain, wait_for_ctrl_c
+from xorj_cli.status import show_status, status_of
+from xorj_cli.view import JsonScreen, LiveScreen
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="XORJ mirrors trusted traders in Solana vaults. This command runs and watches it.",
+)
+audit_app = typer.Typer(no_args_is_help=True, help="The audit log.")
+app.add_typer(audit_app, name="audit")
+app.add_typer(bench_app, name="bench")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Result = tuple[dict[str, Any], Exit]
+
+
+@app.command("demo")
+def demo_command(
+    headless: Annotated[bool, typer.Option("--headless", help="No live view; end when the trades are done.")] = False,
+    as_json: Json = False,
+    trades: Annotated[int, typer.Option(min=1, max=1000, help="How many trades must be confirmed.")] = 3,
+    recorded: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Directory of recorded data to trade on.")
+    ] = None,
+    rows_per_tick: Annotated[int, typer.Option(min=1, help="Speed of recorded prices: rows a second.")] = 1,
+) -> None:
+    """Start the whole system on this machine and show vaults trade. Without --headless it runs until Ctrl-C."""
+    wish = DemoWish(trades, recorded, rows_per_tick)
+    quiet = headless or as_json
+    screen: Screen = JsonScreen(as_json=as_json) if quiet else LiveScreen()
+    raise typer.Exit(_demo(wish, screen, linger=not quiet, as_json=as_json))
+
+
+@app.command("doctor")
+def doctor_command(as_json: Json = False) -> None:
+    """What is installed, what is missing, and how to get it."""
+    body, exit_code = doctor()
+    _end(body, exit_code, show_doctor, as_json=as_json)
+
+
+@app.command("status")
+def status_command(as_json: Json = False) -> None:
+    """Is every service alive, does trading run, how far is the audit log. Ends with 4 when trading is stopped."""
+    _on_world(status_of, show_status, as_json=as_json)
+
+
+@app.command("kill")
+def kill_command(
+    reason: Annotated[str, typer.Option(help="Why; it stands on the log for ever.")],
+    vault: Annotated[str | None, typer.Option(help="Only this vault (its address).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Stop trading now. Shows which service obeys since when; ends with 0 only if all of them do."""
+    _on_world(lambda world: kill(world, reason, vault), show_kill, as_json=as_json)
+
+
+@audit_app.command("verify")
+def audit_verify_command(as_json: Json = False) -> None:
+    """Recompute the audit log. Ends with 0 when intact, 1 when tampered with, 3 when it cannot tell."""
+    _on_world(lambda world: verify_audit(world, show_progress=not as_json), show_verify, as_json=as_json)
+
+
+def _demo(wish: DemoWish, screen: Screen, *, linger: bool, as_json: bool) -> Exit:
+    async def run() -> Exit:
+        async with ended_by_signals():
+            return await run_demo(wish, screen, wait_for_ctrl_c if linger else None)
+
+    try:
+        return asyncio.run(run())
+    except asyncio.CancelledError:
+        fail(STOPPED, as_json=as_json)
+    except Failure as failure:
+        fail(failure, as_json=as_json)
+    except START_FAILURES as error:
+        hint = f"`xorj doctor` tells what is missing; logs, if a part had started: {world_file().parent / 'logs'}"
+        fail(Failure("start_failed", plain(error), hint), as_json=as_json)
+
+
+def _on_world(
+    verb: Callable[[RunningWorld], Awaitable[Result]], show: Callable[[dict[str, Any]], None], *, as_json: bool
+) -> None:
+    """Run a verb against the running world."""
+
+    async def run() -> Result:
+        return await verb(open_world())
+
+    try:
+        body, exit_code = asyncio.run(run())
+    except Failure as failure:
+        fail(failure, as_json=as_json)
+    except (KafkaError, PublishUnknown, ReadRefused, KeysUnusable, TimeoutError, OSError) as error:
+        message = str(error) or type(error).__name__
+        fail(Failure("unreachable", message, "is the world running? `xorj status` tells"), as_json=as_json)
+    _end(body, exit_code, show, as_json=as_json)
+
+
+def _end(body: dict[str, Any], exit_code: Exit, show: Callable[[dict[str, Any]], None], *, as_json: bool) -> None:
+    if as_json:
+        print_json(body)
+    else:
+        show(body)
+    raise typer.Exit(exit_code)
