@@ -1,19 +1,16 @@
 """The `xorj` command: runs its verbs and sees to it that every end is told once.
 
 1. With --json exactly one JSON object stands on standard output, also after a wrong argument, Ctrl-C or a defect.
-2. A person who presses Ctrl-C never sees a stack trace, not even while modules are being imported.
+2. A person who presses Ctrl-C never sees a stack trace: what takes long to import is imported where Ctrl-C is caught.
 """
 
 import sys
 import traceback
-from typing import Final
 
-from xorj_cli.output import STOPPED, Exit, Failure, tell
-
-INTERRUPTED: Final = 130
+INTERRUPTED = 130
 """What typer makes of Ctrl-C."""
 
-DEFECT_HINT: Final = "this is a defect of xorj; the stack trace is on standard error"
+DEFECT_HINT = "this is a defect of xorj; the stack trace is on standard error"
 
 
 def main() -> int:
@@ -22,20 +19,25 @@ def main() -> int:
     try:
         return _run(as_json=as_json)
     except KeyboardInterrupt:
+        from xorj_cli.output import STOPPED, tell
+
         tell(STOPPED, as_json=as_json)
         return STOPPED.exit_code
     except Exception as error:  # noqa: BLE001 - the end of the command: told, never swallowed
+        from xorj_cli.output import Failure, tell
+
         traceback.print_exc()
-        tell(Failure("defect", f"{type(error).__name__}: {error}", DEFECT_HINT), as_json=as_json)
-        return Exit.CANNOT_TELL
+        defect = Failure("defect", f"{type(error).__name__}: {error}", DEFECT_HINT)
+        tell(defect, as_json=as_json)
+        return defect.exit_code
 
 
 def _run(*, as_json: bool) -> int:
-    # Imported here because it takes a second in which Ctrl-C may come.
     import typer
     from typer import rich_utils
 
     from xorj_cli.commands import app
+    from xorj_cli.output import Exit, Failure, tell
 
     # The public name of typer's usage errors is that of one of them.
     usage_error: type[Exception] = typer.BadParameter.__bases__[0]
