@@ -30,6 +30,7 @@ from xorj_localnet.hsm import SignerKey, provision
 from xorj_localnet.market.chain_access import ChainAccess
 from xorj_localnet.market.exact_json import dumps
 from xorj_localnet.market.scenario import Scenario, Trader, load_scenario
+from xorj_localnet.ports import choose_port
 from xorj_localnet.signing import choose_signer_provider
 from xorj_localnet.world import Progress, ServiceSpec, World, WorldOptions, silent
 
@@ -78,9 +79,12 @@ class TradingWorld:
 
     async def start(self) -> None:
         """Start everything; undoes everything when a part fails. Raises what the failing part raises."""
-        await self.small.start()
+        self._signer_port = choose_port()  # known before, so that the executor need not wait for the signer
+        self.signer_address = f"127.0.0.1:{self._signer_port}"
+        await self.small.start(beside=self._start_parts)
         try:
-            await self._start_parts()
+            dsn = self.small.database.dsn_files["settings_writer"].read_text().strip()
+            await write_settings(dsn, self.vaults, self.scenario)
             await self._start_services()
         except BaseException:
             await self.small.stop()
@@ -162,8 +166,6 @@ class TradingWorld:
             async with ChainAccess(self.rpc_url) as chain:
                 opened = await bootstrap(chain, self.scenario, wallets, self.bot_authority, options.plans)
             self.vaults = (*opened, *(placed.opened for placed in options.placed))
-            dsn = small.database.dsn_files["settings_writer"].read_text().strip()
-            await write_settings(dsn, self.vaults, self.scenario)
 
     async def _start_venue(self) -> None:
         told = {
@@ -194,13 +196,9 @@ class TradingWorld:
         return {"XORJ_SCENARIO": self.options.scenario, "XORJ_MARKET_ROWS_PER_TICK": rows, **recorded}
 
     async def _start_services(self) -> None:
-        signer = self._service("signer")
         async with asyncio.TaskGroup() as services:
-            for name in ("auditor", "ingestor", "reconciler"):
+            for name in ("reconciler", "executor", "signer", "auditor", "ingestor"):  # those that take longest first
                 services.create_task(self.small.start_service(self._service(name)))
-            await self.small.start_service(signer)
-            self.signer_address = str(self.small.supervisor.said_when_ready("signer")["address"])
-            services.create_task(self.small.start_service(self._service("executor")))
 
     def _service(self, name: str) -> ServiceSpec:
         env = {**self._service_env(name), **self.options.service_env.get(name, {})}
@@ -226,7 +224,7 @@ class TradingWorld:
                 return {**chain, **venue, "XORJ_SIGNER_ADDRESS": self.signer_address}
             case _:
                 local = {"XORJ_LOCAL_GENESIS_HASH": self.genesis_hash}
-                return {**chain, **local, **self.key.settings}
+                return {**chain, **local, "XORJ_SIGNER_PORT": str(self._signer_port), **self.key.settings}
 
     def _description(self) -> dict[str, Any]:
         pids = self.small.supervisor.pids()

@@ -100,8 +100,11 @@ class World:
     ) -> None:
         await self.stop()
 
-    async def start(self) -> None:
-        """Starts broker and database with all that belongs in them; undoes everything when a part fails."""
+    async def start(self, beside: Callable[[], Coroutine[object, object, None]] | None = None) -> None:
+        """Starts broker and database with all that belongs in them; undoes everything when a part fails.
+
+        `beside` starts what needs neither: it runs beside them as soon as certificates and keys are there.
+        """
         began = time.monotonic()
         ended = self.supervisor.open()
         if ended:
@@ -111,7 +114,8 @@ class World:
                 self._clear()
             self.certificates = await self._step("certificates", asyncio.to_thread(self._issue_certificates))
             self.keys = await self._step("keys", asyncio.to_thread(generate_keys, self.directory / "keys"))
-            await self._both(self._start_broker(), self._start_database())
+            further = () if beside is None else (beside(),)
+            await self._both(self._start_broker(), self._start_database(), *further)
         except BaseException:
             await self.stop()
             raise
