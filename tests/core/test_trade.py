@@ -115,7 +115,7 @@ GOOD = inputs_of(all_into_jup(), quote_of(1_000_000_000, 2_000_000_000))
 REFUSALS = [
     (replace(GOOD, halt=Halt.KILLED), Reason.KILLED),
     (replace(GOOD, halt=Halt.NO_LEASE), Reason.NO_LEASE),
-    (replace(GOOD, now_ms=NOW_MS + 60_001), Reason.PRICE_STALE),
+    (replace(GOOD, now_ms=NOW_MS + 60_001), Reason.DELTA_STALE),
     (replace(GOOD, settings_version=2), Reason.SETTINGS_CHANGED),
     (replace(GOOD, settings_enabled=False), Reason.SETTINGS_CHANGED),
     (replace(GOOD, delta=replace(GOOD.delta, trade_value_micro_usd_min=10**9 + 1)), Reason.BELOW_MINIMUM),

@@ -87,7 +87,7 @@ class Stage:
         told = {
             "XORJ_RPC_URL": self.rpc_url,
             "XORJ_VAULT_PROGRAM": str(PROGRAM),
-            "XORJ_PRICE_AGE_MS_MAX": "600000",
+            "XORJ_RECONCILE_PRICE_AGE_MS_MAX": "600000",
             "XORJ_LOG_LEVEL": "INFO",
         }
         spec = ServiceSpec(name, "xorj_reconciler", {**told, **env}, principal="reconciler")

@@ -11,7 +11,7 @@ import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from rich.table import Table
-from xorj_core.facts import HaltState
+from xorj_core.facts import HaltScope, HaltState
 
 from xorj_cli.heartbeats import Pulse, read_pulse
 from xorj_cli.output import Exit, stdout
@@ -30,7 +30,7 @@ async def status_of(world: RunningWorld) -> tuple[dict[str, Any], Exit]:
     services = [await asyncio.to_thread(_service, world, service, pulse) for service in world.services]
     audit_age_ms = time.time_ns() // 1_000_000 - pulse.audit_ms if pulse.audit else None
     audit = pulse.audit
-    killed = bool(pulse.kills)
+    killed = any(kill.scope is HaltScope.EVERYTHING for kill, _ in pulse.kills.values())
     body = {
         "ok": all(s["ok"] for s in services) and not killed and audit_age_ms is not None and audit_age_ms < LEASE_MS,
         "cluster_id": world.cluster_id,

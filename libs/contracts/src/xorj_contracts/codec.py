@@ -189,7 +189,6 @@ def _bytes(name: str, value: bytes) -> bytes:
 
 
 @_per_class
-@_per_class
 def message_class(cls: type[Any]) -> type[Message]:
     """The generated message of a core class: its topic's package, and the file or the message it is nested in."""
     package = cls.__module__.rsplit(".", 1)[-1]

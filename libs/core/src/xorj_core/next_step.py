@@ -2,7 +2,7 @@
 
 1. A new attempt is planned only when the previous one can no longer be lawful: it was never planned, or its expiry slot
    has passed at confirmed. (Even a fork could not run both: the vault program takes each sequence once.)
-2. No attempt is planned past the intent's own expiry slot, nor beyond `attempts_max`.
+2. No attempt is planned past the intent's own expiry slot, nor beyond `ATTEMPTS_MAX`.
 3. A frozen vault starts nothing; what it has signed is watched to its end.
 4. A policy refusal by the signer is final for the intent: no further attempt, only its expiry.
 """
@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 from xorj_core.execution import Attempt, Delta, Trade, VaultExecution, open_trade, pending_delta
 from xorj_core.facts import AttemptStage
+from xorj_core.policy.limits import ATTEMPTS_MAX
 
-ATTEMPTS_MAX = 4
 PLAN_ROOM_SLOTS = 8
 """An attempt with less time than this could not be signed and land."""
 

@@ -167,7 +167,7 @@ def _checks_before_quote(inputs: TradeInputs, leg: Leg | None) -> Iterator[_Chec
     yield _check("lease", halt is not Halt.NO_LEASE, detail, reasons.NO_LEASE, RETRY_SOON_MS)
     age_ms = inputs.now_ms - inputs.delta_appended_at_ms
     fresh = age_ms <= inputs.limits.delta_age_ms_max
-    yield _check("delta-age", fresh, f"{age_ms} ms", reasons.PRICE_STALE, RETRY_SOON_MS)
+    yield _check("delta-age", fresh, f"{age_ms} ms", reasons.DELTA_STALE, RETRY_SOON_MS)
     current = inputs.settings_version <= inputs.delta.settings_version
     enabled = inputs.settings_enabled or inputs.settings_version < inputs.delta.settings_version
     detail = f"version {inputs.settings_version}, delta {inputs.delta.settings_version}"

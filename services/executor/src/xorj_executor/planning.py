@@ -15,6 +15,7 @@ from solders.hash import Hash
 from solders.message import MessageV0, to_bytes_versioned
 from solders.pubkey import Pubkey
 from xorj_core.facts import AttemptPlanned, LookupTable, TradeIntended
+from xorj_core.policy.limits import EXPIRY_SLOTS_MAX
 from xorj_solana.vault import MintPlaces, TradeOrder, bot_trade, with_accounts_hash
 
 from xorj_executor.jupiter import Route
@@ -23,7 +24,6 @@ from xorj_executor.ports import Blockhash, Simulated
 PACKET_BYTES_MAX: Final = 1232
 SIGNATURE_BYTES: Final = 1 + 64  # count and the one signature
 UNITS_MAX: Final = 1_400_000
-EXPIRY_SLOTS_MAX: Final = 300
 
 
 class Unplannable(ValueError):

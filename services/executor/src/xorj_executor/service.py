@@ -12,7 +12,8 @@ from typing import Any
 
 import structlog
 from solders.hash import Hash
-from xorj_core.facts import Fact, Position, ServiceStarted
+from xorj_core.facts import Fact, Position, ServiceStarted, TradeIntended, TradeRefused
+from xorj_core.trade import DECISION_VERSION
 from xorj_halt.guard import Guard
 from xorj_log.inbox import UndecodableRecord, dead_letter, read_record
 from xorj_log.reader import LogReader, LogRecord
@@ -45,7 +46,8 @@ class WriterLog:
 
     async def publish(self, fact: Fact, *, causation: Sequence[bytes] = ()) -> Position:
         """Append the fact; raises PublishUnknown."""
-        return await self._writer.publish(fact, causation=causation)
+        version = DECISION_VERSION if isinstance(fact, TradeIntended | TradeRefused) else 0
+        return await self._writer.publish(fact, causation=causation, decision_version=version)
 
 
 class ExecutorService:

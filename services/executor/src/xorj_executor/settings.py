@@ -5,10 +5,11 @@ from typing import Final
 
 from pydantic import Field, field_validator
 from solders.pubkey import Pubkey
+from xorj_core.policy.limits import EXPIRY_SLOTS_MAX
 from xorj_core.trade import TradeLimits
 from xorj_service.settings import ServiceSettings
 
-from xorj_executor.planning import EXPIRY_SLOTS_MAX, PlanLimits
+from xorj_executor.planning import PlanLimits
 from xorj_executor.steps import Rules
 from xorj_executor.watcher import WatchRules
 

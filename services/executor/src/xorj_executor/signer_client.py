@@ -14,25 +14,13 @@ from google.rpc.status_pb2 import Status
 from xorj.signer.v1 import signer_pb2, signer_pb2_grpc
 from xorj_contracts.codec import Undecodable, position_from_message, position_to_message
 from xorj_core.facts import Position
+from xorj_core.policy.passing import PASSING
 
 from xorj_executor.ports import SignAnswer, Signed, SignerUnavailable, SignRefusal
 
 DEADLINE_S: Final = 5.0
 ERROR_DOMAIN: Final = "signer.xorj"
-PASSING: Final = frozenset(
-    {
-        "RECORD_NOT_FOUND",
-        "NOT_AUDITED",
-        "KILLED",
-        "NO_LEASE",
-        "SETTINGS_MISSING",
-        "PRICE_MISSING",
-        "PROVIDER_FAILED",
-        "LEDGER_UNAVAILABLE",
-        "LOG_UNAVAILABLE",
-    }
-)
-"""Reasons of the signer that time may cure for the same bytes."""
+PASSING_REASONS: Final = frozenset(reason.name for reason in PASSING)
 
 
 class SignerClient:
@@ -95,4 +83,4 @@ def _refusal(error: grpc.aio.AioRpcError) -> SignAnswer:
     if info.domain != ERROR_DOMAIN:
         return SignerUnavailable(f"refused by {info.domain[:64]}")
     reason = info.reason.removeprefix("REASON_")
-    return SignRefusal(reason, error.details() or "", is_final=reason not in PASSING)
+    return SignRefusal(reason, error.details() or "", is_final=reason not in PASSING_REASONS)

@@ -191,10 +191,6 @@ class Steps:
             return Retry(f"send {sent.value}")
         return await self._publish(_submitted(intended, attempt, endpoints), attempt.signed)
 
-    def forget(self, intent_id: bytes) -> None:
-        """The trade has ended."""
-        self._routes.pop(intent_id, None)
-
     def _inputs(self, delta: Delta) -> TradeInputs:
         state = self._books.vault(delta.fact.vault)
         leg = choose_leg(delta.fact)

@@ -61,7 +61,8 @@ async def ingest(context: Context, settings: IngestorSettings) -> None:
 
 
 def _started(settings: IngestorSettings) -> ServiceStarted:
-    return ServiceStarted(settings.instance, NAME, settings.service_mode(), settings.sha256(), time.time_ns() // 1000)
+    instance = f"{NAME}/{settings.instance}"
+    return ServiceStarted(instance, NAME, settings.service_mode(), settings.sha256(), time.time_ns() // 1000)
 
 
 def main() -> int:

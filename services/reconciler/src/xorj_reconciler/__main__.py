@@ -48,7 +48,7 @@ async def reconcile(context: Context, settings: ReconcilerSettings) -> None:
                 writer,
                 period_ms=settings.reconcile_period_ms,
                 retry_ms=settings.reconcile_retry_ms,
-                price_age_ms_max=settings.price_age_ms_max,
+                price_age_ms_max=settings.reconcile_price_age_ms_max,
             )
             context.health.check("read models", lambda: None if models.caught_up else "catching up")
             context.health.check("market", lambda: None if market.caught_up else "catching up")
@@ -83,7 +83,8 @@ def _dead_letters(writer: LogWriter) -> Callable[[UndecodableRecord], Awaitable[
 
 
 def _started(settings: ReconcilerSettings) -> ServiceStarted:
-    return ServiceStarted(settings.instance, NAME, settings.service_mode(), settings.sha256(), time.time_ns() // 1000)
+    instance = f"{NAME}/{settings.instance}"
+    return ServiceStarted(instance, NAME, settings.service_mode(), settings.sha256(), time.time_ns() // 1000)
 
 
 def main() -> int:

@@ -20,7 +20,7 @@ from faust.types import TP
 from xorj_log.reader import FETCH_WAIT_MS_MAX
 
 TIMES_BACK: Final = "times-back"
-"""The header under which a record carries its `go_back`. Our records have no headers of their own."""
+"""The header under which a record carries its `go_back`; no writer of ours uses the name."""
 
 
 class _Thread(AIOKafkaConsumerThread):

@@ -11,4 +11,4 @@ class ReconcilerSettings(ServiceSettings):
     vault_program: str
     reconcile_period_ms: int = Field(default=60_000, ge=1_000)
     reconcile_retry_ms: int = Field(default=1_000, ge=100)  # after a reason that passes by itself
-    price_age_ms_max: int = Field(default=30_000, ge=1_000)
+    reconcile_price_age_ms_max: int = Field(default=30_000, ge=1_000)

@@ -45,6 +45,13 @@ class Stalled(Exception):
     """Records that stand on the log were not delivered."""
 
 
+class _App(faust.App):
+    """Faust without its data directory: tables are in memory, and nothing is left where the command was run."""
+
+    def _create_directories(self) -> None:
+        return
+
+
 class ReadModels:
     """Settings and states of the vaults whose partitions this instance holds.
 
@@ -227,7 +234,7 @@ class ReadModels:
     def _make_app(self) -> Any:
         for name in ("faust", "mode"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        app = faust.App(
+        app = _App(
             RECONCILER_GROUP,
             broker=f"kafka://{self._connection.bootstrap}",
             broker_credentials=faust.SSLCredentials(context=self._connection.ssl_context()),

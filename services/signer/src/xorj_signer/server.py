@@ -20,6 +20,7 @@ from xorj.signer.v1 import signer_pb2, signer_pb2_grpc
 from xorj_contracts.codec import Undecodable, position_from_message, position_to_message
 from xorj_core.facts.signed_txs import SigningRefusedReason as Reason
 from xorj_core.policy.decide import Denied
+from xorj_core.policy.passing import PASSING
 
 from xorj_signer.providers import KeyProvider
 from xorj_signer.request import Outcome, SigningRequest
@@ -32,14 +33,9 @@ SERVICE_NAME = "xorj.signer.v1.Signer"
 _STATUS = {
     Reason.CALLER_NOT_ALLOWED: grpc.StatusCode.PERMISSION_DENIED,
     Reason.BAD_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
-    Reason.RECORD_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
-    Reason.NOT_AUDITED: grpc.StatusCode.UNAVAILABLE,
-    Reason.NO_LEASE: grpc.StatusCode.UNAVAILABLE,
-    Reason.PROVIDER_FAILED: grpc.StatusCode.UNAVAILABLE,
-    Reason.LEDGER_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
-    Reason.LOG_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
     Reason.SEQUENCE_TAKEN: grpc.StatusCode.ALREADY_EXISTS,
     Reason.ATTEMPT_TAKEN: grpc.StatusCode.ALREADY_EXISTS,
+    **dict.fromkeys(PASSING, grpc.StatusCode.UNAVAILABLE),
 }
 """Status of a refusal; UNAVAILABLE may be asked again. Every other reason is FAILED_PRECONDITION."""
 

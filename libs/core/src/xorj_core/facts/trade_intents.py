@@ -63,6 +63,7 @@ class TradeRefusedReason(IntEnum):
     SLIPPAGE = 9
     SETTINGS_CHANGED = 10
     PRICE_IMPACT = 11
+    DELTA_STALE = 12
 
 
 @dataclass(frozen=True, slots=True)

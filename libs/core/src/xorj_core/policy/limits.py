@@ -10,6 +10,7 @@ from xorj_core.canonical import canonical_bytes
 
 POLICY_DOMAIN = "xorj.policy.v1"
 EXPIRY_SLOTS_MAX = 300
+ATTEMPTS_MAX = 4
 """The vault program refuses trades that expire later than this."""
 
 
@@ -21,7 +22,7 @@ class PolicyLimits:
     fee_lamports_max: int = 2_000_000
     trade_value_micro_usd_max: int = 100_000_000_000
     price_age_ms_max: int = 120_000
-    attempts_max: int = 4
+    attempts_max: int = ATTEMPTS_MAX
     expiry_slots_max: int = EXPIRY_SLOTS_MAX
 
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from xorj.common.v1 import common_pb2 as xorj_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)xorj/trade_intents/v1/trade_refused.proto\x12\x15xorj.trade_intents.v1\x1a\x1bxorj/common/v1/common.proto\"\x85\x04\n\x0cTradeRefused\x12\r\n\x05vault\x18\x01 \x01(\x0c\x12\x10\n\x08\x64\x65lta_id\x18\x02 \x01(\x0c\x12\x11\n\ttrade_seq\x18\x03 \x01(\x04\x12:\n\x06reason\x18\x04 \x01(\x0e\x32*.xorj.trade_intents.v1.TradeRefused.Reason\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12)\n\x08verdicts\x18\x06 \x03(\x0b\x32\x17.xorj.common.v1.Verdict\x12\x16\n\x0eretry_after_ms\x18\x07 \x01(\r\"\xb1\x02\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x11\n\rREASON_KILLED\x10\x01\x12\x13\n\x0fREASON_NO_LEASE\x10\x02\x12\x17\n\x13REASON_OBSERVE_MODE\x10\x03\x12\x18\n\x14REASON_BELOW_MINIMUM\x10\x04\x12\x19\n\x15REASON_LIMIT_EXCEEDED\x10\x05\x12\x16\n\x12REASON_PRICE_STALE\x10\x06\x12\x1c\n\x18REASON_QUOTE_UNAVAILABLE\x10\x07\x12\x18\n\x14REASON_QUOTE_INVALID\x10\x08\x12\x13\n\x0fREASON_SLIPPAGE\x10\t\x12\x1b\n\x17REASON_SETTINGS_CHANGED\x10\n\x12\x17\n\x13REASON_PRICE_IMPACT\x10\x0b\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)xorj/trade_intents/v1/trade_refused.proto\x12\x15xorj.trade_intents.v1\x1a\x1bxorj/common/v1/common.proto\"\x9d\x04\n\x0cTradeRefused\x12\r\n\x05vault\x18\x01 \x01(\x0c\x12\x10\n\x08\x64\x65lta_id\x18\x02 \x01(\x0c\x12\x11\n\ttrade_seq\x18\x03 \x01(\x04\x12:\n\x06reason\x18\x04 \x01(\x0e\x32*.xorj.trade_intents.v1.TradeRefused.Reason\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12)\n\x08verdicts\x18\x06 \x03(\x0b\x32\x17.xorj.common.v1.Verdict\x12\x16\n\x0eretry_after_ms\x18\x07 \x01(\r\"\xc9\x02\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x11\n\rREASON_KILLED\x10\x01\x12\x13\n\x0fREASON_NO_LEASE\x10\x02\x12\x17\n\x13REASON_OBSERVE_MODE\x10\x03\x12\x18\n\x14REASON_BELOW_MINIMUM\x10\x04\x12\x19\n\x15REASON_LIMIT_EXCEEDED\x10\x05\x12\x16\n\x12REASON_PRICE_STALE\x10\x06\x12\x1c\n\x18REASON_QUOTE_UNAVAILABLE\x10\x07\x12\x18\n\x14REASON_QUOTE_INVALID\x10\x08\x12\x13\n\x0fREASON_SLIPPAGE\x10\t\x12\x1b\n\x17REASON_SETTINGS_CHANGED\x10\n\x12\x17\n\x13REASON_PRICE_IMPACT\x10\x0b\x12\x16\n\x12REASON_DELTA_STALE\x10\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'xorj.trade_intents.v1.trade
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TRADEREFUSED']._serialized_start=98
-  _globals['_TRADEREFUSED']._serialized_end=615
+  _globals['_TRADEREFUSED']._serialized_end=639
   _globals['_TRADEREFUSED_REASON']._serialized_start=310
-  _globals['_TRADEREFUSED_REASON']._serialized_end=615
+  _globals['_TRADEREFUSED_REASON']._serialized_end=639
 # @@protoc_insertion_point(module_scope)

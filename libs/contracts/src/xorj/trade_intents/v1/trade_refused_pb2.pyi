@@ -44,6 +44,7 @@ class TradeRefused(_message.Message):
         REASON_SLIPPAGE: TradeRefused._Reason.ValueType  # 9
         REASON_SETTINGS_CHANGED: TradeRefused._Reason.ValueType  # 10
         REASON_PRICE_IMPACT: TradeRefused._Reason.ValueType  # 11
+        REASON_DELTA_STALE: TradeRefused._Reason.ValueType  # 12
 
     class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
     REASON_UNSPECIFIED: TradeRefused.Reason.ValueType  # 0
@@ -58,6 +59,7 @@ class TradeRefused(_message.Message):
     REASON_SLIPPAGE: TradeRefused.Reason.ValueType  # 9
     REASON_SETTINGS_CHANGED: TradeRefused.Reason.ValueType  # 10
     REASON_PRICE_IMPACT: TradeRefused.Reason.ValueType  # 11
+    REASON_DELTA_STALE: TradeRefused.Reason.ValueType  # 12
 
     VAULT_FIELD_NUMBER: _builtins.int
     DELTA_ID_FIELD_NUMBER: _builtins.int
