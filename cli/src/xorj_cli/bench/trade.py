@@ -3,7 +3,7 @@
 Two worlds, one after the other, each with `vaults` vaults that exist from genesis and hold USDC:
 
 - `with_slot_waits`: slots of 300 ms, confirmed after two, as on the real cluster.
-- `without_slot_waits`: a slot every 20 ms that counts as confirmed at once. What remains of the chain is its work, not
+- `without_slot_waits`: a slot every 50 ms that counts as confirmed at once. What remains of the chain is its work, not
   its pace: at most one such slot lies between sending and confirming.
 
 In each world first the bare hops are measured, then `rate` trades a second for `seconds` seconds: the ranking names a
@@ -43,7 +43,7 @@ from xorj_cli.running import open_world
 from xorj_cli.stories import Stories, Story
 
 SLOT_MS: Final = 300
-FAST_SLOT_MS: Final = 20
+FAST_SLOT_MS: Final = 50
 FINAL_S_MAX: Final = 60.0
 HOPS_PACED_MAX: Final = 50
 PLAN: Final = VaultPlan("bench", RiskProfile.CONSERVATIVE, {"USDC": 20})
