@@ -77,6 +77,15 @@ def test_a_failed_task_stops_the_process(tmp_path: Path) -> None:
     assert b"broken" in logs
 
 
+def test_a_thread_that_never_ends_does_not_keep_a_stopped_process(tmp_path: Path) -> None:
+    body = "import threading, time, xorj_service.run as run; run.STOP_S_MAX = 0.5; "
+    body += "threading.Thread(target=time.sleep, args=(60,)).start()"
+    process = start(tmp_path, body)
+    _, logs = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert b"ended_by_force" in logs
+
+
 def test_a_service_that_is_not_well_is_not_announced(tmp_path: Path) -> None:
     process = start(tmp_path, "await asyncio.sleep(1)", well=False)
     process.communicate(timeout=20)

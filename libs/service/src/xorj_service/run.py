@@ -3,10 +3,14 @@
 1. A task that ends with an exception stops the process with exit code 1: a service never limps on.
 2. SIGTERM and SIGINT set `stopping`; the service has `GRACE_S` to finish, then its tasks are cancelled.
 3. Readiness is announced only after every check is well.
+4. A process that was told to stop is gone after `STOP_S_MAX`, whatever a library's thread still waits for.
 """
 
 import asyncio
+import os
 import signal
+import sys
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -18,6 +22,7 @@ from xorj_service.logs import configure_logs
 from xorj_service.settings import ServiceSettings
 
 GRACE_S = 5.0
+STOP_S_MAX = 13.0
 READY_POLL_S = 0.02
 
 
@@ -86,12 +91,26 @@ async def _run(service: str, settings: ServiceSettings, main: Callable[[Context]
     await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
     context.stopping.set()
     log.info("service.stopping")
+    _gone_at_the_latest(STOP_S_MAX)
     await asyncio.wait([working], timeout=GRACE_S)
     await context.close()
     stopping.cancel()
     serving.cancel()
     log.info("service.stopped", failed=context.failed)
     return 1 if context.failed else 0
+
+
+def _gone_at_the_latest(stop_s_max: float) -> None:
+    """End the process when it has not ended by then; state is on the log, so nothing is lost by it."""
+
+    def end() -> None:
+        structlog.get_logger().error("service.ended_by_force", after_s=stop_s_max)
+        sys.stderr.flush()
+        os._exit(1)
+
+    timer = threading.Timer(stop_s_max, end)
+    timer.daemon = True
+    timer.start()
 
 
 async def _as_coroutine(work: Awaitable[None]) -> None:
