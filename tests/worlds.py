@@ -9,13 +9,17 @@ from xorj_localnet.world import World, WorldOptions
 from xorj_log.connection import KafkaConnection
 
 
-@asynccontextmanager
-async def small_world(directory: Path) -> AsyncIterator[World]:
-    """A world of a broker and a database alone, in `directory`."""
-    # PostgreSQL runs as another user when the tests run as root: it must be able to reach its directory.
+def reachable(directory: Path) -> None:
+    """Lets other users pass: PostgreSQL runs as another one when the tests run as root."""
     for folder in (directory, *directory.parents):
         if folder.stat().st_uid == os.getuid() and folder.stat().st_mode & 0o011 != 0o011 and len(folder.parts) > 2:
             folder.chmod(folder.stat().st_mode | 0o011)
+
+
+@asynccontextmanager
+async def small_world(directory: Path) -> AsyncIterator[World]:
+    """A world of a broker and a database alone, in `directory`."""
+    reachable(directory)
     async with World(WorldOptions(directory=directory)) as world:
         yield world
 

@@ -23,7 +23,7 @@ START_STEPS = 14
 WIDE, WIDEST = 100, 128
 """From these widths on the milliseconds of each step and the whole signature are shown."""
 
-SIGNATURE_COLUMN, SIGNATURE_BEGIN = 24, 8
+SIGNATURE_COLUMN, SIGNATURE_BEGIN = 24, 9
 
 
 class LiveScreen:
@@ -99,15 +99,15 @@ class JsonScreen:
 def trades_table(world: RunningWorld, stories: Stories, width: int) -> Table:
     """Every trade with its steps, for a terminal of so many columns."""
     wide, whole_signature = width >= WIDE, width >= WIDEST
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="trades", title_justify="left")
-    for heading in ("vault", "amount in", "step", "ms by step" if wide else "ms", "amount out"):
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title="trades", title_justify="left")
+    for heading in ("vault", "amount in", "step", "ms by step" if wide else "ms", "expected\nrealised"):
         table.add_column(heading, vertical="top")
     table.add_column("signature", overflow="fold", max_width=SIGNATURE_COLUMN if whole_signature else SIGNATURE_BEGIN)
     for story in stories.trades.values():
         vault = address(story.vault)
         signature = address_of_signature(story.signature)
         table.add_row(
-            f"{vault[:6]}\n[dim]{world.profiles.get(vault, '')[: None if wide else 8]}[/]",
+            f"{vault[:6]}\n[dim]{world.profiles.get(vault, '')}[/]" if wide else vault[:6],
             f"{amount(world, story.mint_in, story.amount_in)}\n→ {symbol(world, story.mint_out)}",
             f"[green]{story.status}[/]" if story.amount_out is not None else story.status,
             _by_step(story) if wide else str(story.latency_ms().get("total", "")),
@@ -117,7 +117,8 @@ def trades_table(world: RunningWorld, stories: Stories, width: int) -> Table:
         table.add_row()
     for refusal in stories.waiting():
         vault = address(refusal.vault)
-        table.add_row(vault[:6], "", f"[yellow]{_words(refusal.reason)}[/]", "", "", "")
+        reason = f"[yellow]{_words(refusal.reason)}[/]"
+        table.add_row(vault[:6], "", *(("", reason) if wide else (reason, "")), "", "")
     return table
 
 
@@ -126,7 +127,7 @@ def _by_step(story: Story) -> str:
     latency = story.latency_ms()
     said = [f"{step} {latency[step]}" for step in STEPS if step in latency]
     if "total" in latency:
-        said.append(f"[bold]in all {latency['total']}[/]")
+        said.append(f"[bold]total {latency['total']}[/]")
     return "\n".join("  ".join(said[i : i + 2]) for i in range(0, len(said), 2))
 
 
@@ -155,4 +156,4 @@ def amount(world: RunningWorld, mint: bytes, base_units: int) -> str:
 
 def _amounts(world: RunningWorld, story: Story) -> str:
     realised = "…" if story.amount_out is None else amount(world, story.mint_out, story.amount_out)
-    return f"[dim]expected[/] {amount(world, story.mint_out, story.amount_out_expected)}\n[dim]realised[/] {realised}"
+    return f"{amount(world, story.mint_out, story.amount_out_expected)}\n{realised}"
