@@ -11,7 +11,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = rules.packages(ROOT)
 MODULES = [module for package in PACKAGES for module in package.modules]
 CORE = next(p for p in PACKAGES if p.name == "xorj_core")
-SIGNER = next(p for p in PACKAGES if p.name == "xorj_signer")
 
 
 def planted(folder: Path, name: str, text: str) -> Package:
@@ -89,8 +88,9 @@ def test_the_signers_dependency_closure_is_the_reviewed_one() -> None:
     assert found == reviewed, "a change to the signer's dependencies needs a review of services/signer/closure.txt"
 
 
-def test_the_signer_imports_only_what_it_declares() -> None:
-    assert rules.undeclared_imports(SIGNER, "xorj-signer") == []
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.name)
+def test_a_package_imports_only_what_it_declares(package: Package) -> None:
+    assert rules.undeclared_imports(package, package.name.replace("_", "-")) == []
 
 
 def test_a_planted_dependency_of_the_signer_is_caught(tmp_path: Path) -> None:
