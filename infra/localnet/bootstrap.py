@@ -5,11 +5,15 @@ Run by `make setup` with any Python ≥ 3.11; uses the standard library only.
 1. What is installed is pinned by hash; the workspace's own packages are installed in place and resolve nothing.
 2. When nothing changed it does nothing: a stamp in `.venv` holds the hash of everything that set-up depends on.
 3. Two set-ups of one checkout wait for each other. Downloads are kept in the project's own `.xorj/cache`.
+4. What it starts ends with it, also when it is killed (Linux: parent-death signal), and the next set-up begins anew.
 """
 
+import ctypes
 import fcntl
 import hashlib
 import os
+import platform
+import signal
 import subprocess
 import sys
 import time
@@ -66,13 +70,36 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None) if platform.system() == "Linux" else None
+"""Loaded here: nothing may be loaded between fork and exec."""
+
+
+def _end_with_parent() -> None:
+    if LIBC is not None:
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
 def _run(what: str, *command: str, environment: Mapping[str, str] | None = None) -> None:
     began = time.monotonic()
     _say(f"  {what} …")
     settings = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **(environment or {})}
-    done = subprocess.run(command, cwd=REPOSITORY, env=settings, check=False)
-    if done.returncode != 0:
-        raise SetupFailed(f"{what} failed (exit status {done.returncode}); its output above says why")
+    # Its own process group: Ctrl-C reaches this process alone, which ends the whole group. There are no threads here.
+    process = subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env=settings,
+        preexec_fn=_end_with_parent,  # noqa: PLW1509
+        process_group=0,
+    )
+    try:
+        code = process.wait()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    if code != 0:
+        raise SetupFailed(f"{what} failed (exit status {code}); its output above says why")
     _say(f"  {what}: {time.monotonic() - began:.1f} s")
 
 
@@ -141,3 +168,9 @@ if __name__ == "__main__":
     except SetupFailed as failure:
         _say(f"make setup: {failure}")
         sys.exit(1)
+    except OSError as failure:
+        _say(f"make setup: {failure}; set-up writes to {ENVIRONMENT} and {HOME}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        _say("make setup: stopped; run it again to go on")
+        sys.exit(130)
