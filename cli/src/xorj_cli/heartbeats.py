@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -14,6 +14,7 @@ from xorj_halt.signatures import signer_of_audit_heartbeat, signer_of_heartbeat,
 from xorj_log.inbox import FactRecord, read_record
 from xorj_log.reader import LogReader, LogRecord
 
+from xorj_cli.output import Failure
 from xorj_cli.running import RunningWorld
 
 RECENT_MS = 2_000
@@ -88,14 +89,24 @@ class PulseReader:
         return self
 
 
+ANSWER_S_MAX = 8.0
+"""An operator is told so soon that the broker does not answer; the client by itself tries for 40 s."""
+
 HEARTBEATS_BACK = 400
 """How many heartbeats before the end are read: some seconds of all services."""
 
 
 @asynccontextmanager
 async def read_pulse(world: RunningWorld) -> AsyncIterator[PulseReader]:
-    """A reader of this world's control and heartbeats; raises KafkaError and ReadRefused."""
-    async with LogReader(world.kafka, ["control", "heartbeats"]) as reader:
+    """A reader of this world's control and heartbeats; raises KafkaError, ReadRefused, Failure."""
+    async with AsyncExitStack() as opened:
+        try:
+            async with asyncio.timeout(ANSWER_S_MAX):
+                reader = await opened.enter_async_context(LogReader(world.kafka, ["control", "heartbeats"]))
+        except TimeoutError as error:
+            broker = world.kafka.bootstrap
+            message = f"the broker at {broker} does not answer within {ANSWER_S_MAX:g} s"
+            raise Failure("broker_unreachable", message, "docs/runbooks/unreachable-broker.md") from error
         end = (await reader.end_offsets()).get(("heartbeats", 0), 0)
         reader.seek("heartbeats", 0, max(0, end - HEARTBEATS_BACK))
         yield PulseReader(reader, load_registry(world.keys_file))
