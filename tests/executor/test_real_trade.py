@@ -15,7 +15,6 @@ from xorj_core.facts import (
     DeadLettered,
     Position,
     TradeConfirmed,
-    TradeExpired,
     TradeFinalized,
     TradeIntended,
     TradeRefused,
@@ -108,29 +107,6 @@ async def test_garbage_goes_to_the_dead_letters_and_other_vaults_trade_on(stage:
         return {fact.position.topic for fact in facts}
 
     await stage.wait_until(lambda: dead() >= {"portfolio-deltas", "confirmations", "signed-txs"})
-
-
-async def test_an_executor_killed_between_signing_and_submitting_leads_to_exactly_one_trade(stage: Stage) -> None:
-    """1. Signer paused, so that the plan waits. 2. Executor paused; its request is made here. 3. Executor killed and
-    started again. Which process submits does not matter."""
-    opened = stage.vault("moderate")
-    vault, small = bytes(opened.vault), stage.world.small
-    small.pause("signer")
-    await stage.publish_delta(opened, holdings(stage, "moderate"), "JUP", 0)
-    planned: AttemptPlanned = await stage.wait(AttemptPlanned, vault)
-    small.pause("executor")
-    small.resume("signer")
-    at = {type(r.fact): r.record.position for r in stage.facts if getattr(r.fact, "vault", b"") == vault}
-    await _sign(stage, at[TradeIntended], at[AttemptPlanned])
-    await stage.wait(TradeSigned, vault)
-    assert not stage.of(TradeSubmitted, vault)
-    small.kill("executor")
-    await small.restart("executor")
-    finalized: TradeFinalized = await stage.wait(TradeFinalized, vault)
-    assert finalized.trade_seq == planned.trade_seq == 1
-    for kind in (TradeIntended, AttemptPlanned, TradeSigned, TradeSubmitted, TradeFinalized):
-        assert len(stage.of(kind, vault)) == 1, kind
-    assert not stage.of(TradeExpired, vault)
 
 
 async def _sign(stage: Stage, intent: Position, attempt: Position) -> None:

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
-import httpx
+import aiohttp
 from solders.hash import Hash
 from solders.pubkey import Pubkey
 from solders.signature import Signature
@@ -40,6 +40,7 @@ T = TypeVar("T")
 MULTIPLE_ACCOUNTS_MAX = 100
 STATUSES_MAX = 256
 _TRANSACTION_VERSION_MAX = 1
+_HEADERS = {"content-type": "application/json", "accept-encoding": "identity"}
 
 
 def endpoint_name(url: str) -> str:
@@ -62,8 +63,8 @@ class RpcClient:
         self._timeout_s = timeout_s
         self._body_bytes_max = body_bytes_max
         self._ids = itertools.count(1)
-        limits = httpx.Limits(max_connections=connections_max, max_keepalive_connections=connections_max)
-        self._http = httpx.AsyncClient(timeout=timeout_s, limits=limits, follow_redirects=False)
+        self._connections_max = connections_max
+        self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,7 +76,8 @@ class RpcClient:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        if self._session is not None:
+            await self._session.close()
 
     # -- slots and blockhashes -----------------------------------------------------------------------------------
 
@@ -207,28 +209,33 @@ class RpcClient:
         raise RpcRejected(self.name, result.code, result.message, result.err, result.logs)
 
     async def _post(self, method: str, body: bytes) -> bytes:
-        headers = {"content-type": "application/json"}
         try:
             async with (
                 asyncio.timeout(self._timeout_s),
-                self._http.stream("POST", self._url, content=body, headers=headers) as response,
+                self._http().post(self._url, data=body, headers=_HEADERS, allow_redirects=False) as response,
             ):
-                if response.status_code >= 500 or response.status_code == 429:
-                    raise RpcUnreachable(self.name, f"{method}: HTTP {response.status_code}")
-                if response.status_code != 200:
-                    raise RpcMalformed(self.name, f"{method}: HTTP {response.status_code}")
+                if response.status >= 500 or response.status == 429:
+                    raise RpcUnreachable(self.name, f"{method}: HTTP {response.status}")
+                if response.status != 200:
+                    raise RpcMalformed(self.name, f"{method}: HTTP {response.status}")
                 received = bytearray()
-                async for chunk in response.aiter_bytes():
+                async for chunk in response.content.iter_any():
                     received += chunk
                     if len(received) > self._body_bytes_max:
                         raise RpcMalformed(self.name, f"{method}: more than {self._body_bytes_max} bytes")
                 return bytes(received)
         except TimeoutError as error:
             raise RpcUnreachable(self.name, f"{method}: no answer within {self._timeout_s} s") from error
-        except httpx.DecodingError as error:
-            raise RpcMalformed(self.name, f"{method}: body cannot be decompressed") from error
-        except httpx.HTTPError as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             raise RpcUnreachable(self.name, f"{method}: {type(error).__name__}") from error
+
+    def _http(self) -> aiohttp.ClientSession:
+        """The session, made where a loop runs. It sends a POST once, and asks for and unpacks no compressed bodies."""
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=self._connections_max)
+            unbounded = aiohttp.ClientTimeout(total=None)  # `_post` has the one deadline
+            self._session = aiohttp.ClientSession(connector=connector, timeout=unbounded, auto_decompress=False)
+        return self._session
 
 
 def _at(commitment: Commitment, **members: object) -> dict[str, object]:
