@@ -3,8 +3,6 @@
 The tests share one world and run in order: each uses its own vault or the next sequence, the kill comes last.
 """
 
-import asyncio
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,7 +11,6 @@ import pytest_asyncio
 from xorj_core.facts import (
     AttemptPlanned,
     DeadLettered,
-    Position,
     TradeConfirmed,
     TradeFinalized,
     TradeIntended,
@@ -22,8 +19,6 @@ from xorj_core.facts import (
     TradeSigned,
     TradeSubmitted,
 )
-from xorj_executor.ports import Signed
-from xorj_executor.signer_client import SignerClient
 from xorj_log.writer import LogWriter
 
 from tests.executor.real_world import Stage, staged
@@ -107,20 +102,6 @@ async def test_garbage_goes_to_the_dead_letters_and_other_vaults_trade_on(stage:
         return {fact.position.topic for fact in facts}
 
     await stage.wait_until(lambda: dead() >= {"portfolio-deltas", "confirmations", "signed-txs"})
-
-
-async def _sign(stage: Stage, intent: Position, attempt: Position) -> None:
-    """Asks the signer as the executor would; its lease needs a moment after the pause."""
-    identity = stage.world.small.certificates.of("executor")
-    files = (identity.ca_file, identity.certificate_file, identity.key_file)
-    client = SignerClient(stage.world.signer_address, *files)
-    deadline = time.monotonic() + 15
-    try:
-        while not isinstance(answer := await client.sign(intent, attempt), Signed):
-            assert time.monotonic() < deadline, answer
-            await asyncio.sleep(0.1)
-    finally:
-        await client.aclose()
 
 
 async def test_after_a_kill_nothing_is_intended_and_outcomes_are_still_recorded(stage: Stage) -> None:
