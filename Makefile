@@ -15,7 +15,7 @@ setup: ## .venv with the xorj command, and everything the local world needs; doe
 	@$(PYTHON) infra/localnet/bootstrap.py
 
 demo: setup ## start the local world and show three vaults trade; Ctrl-C ends it
-	@$(BIN)/xorj demo
+	@XORJ_END_WITH_PARENT=1 $(BIN)/xorj demo
 
 lint: setup ## style, formatting and types
 	$(BIN)/ruff check .

@@ -1,29 +1,31 @@
 """`xorj demo`: the whole system on this machine: a ranking is published, vaults trade, the audit log is verified.
 
-1. It ends with 0 only if the trades asked for were confirmed and the audit log was verified.
+1. It ends with 0 only if the trades asked for were confirmed and the audit log was verified; with 4 after a kill.
 2. However it ends, no process of the world stays behind.
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from solders.pubkey import Pubkey
 from solders.signature import Signature
+from xorj_localnet.market.scenario import Trader
 from xorj_localnet.trading import TradingOptions, TradingWorld
 
 from xorj_cli.audit import verify_audit
-from xorj_cli.follow import follow_until
+from xorj_cli.follow import follow
 from xorj_cli.output import Exit
 from xorj_cli.running import RunningWorld, open_world, rss_mb
 from xorj_cli.stories import Stories, Story
 
-TRADES_S_MAX = 90.0
-"""How long the trades may take once the world is up."""
+STALL_S_MAX = 90.0
+"""How long no further trade may be confirmed before the demo gives up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +61,57 @@ async def run_demo(wish: DemoWish, screen: Screen, linger: Callable[[TradingWorl
         running = open_world(world.small.world_file)
         stories = Stories()
         with screen.trading(running) as changed:
-            await world.publish_ranking()
-            await _unless_a_part_dies(
-                world,
-                follow_until(running, stories, lambda s: len(s.confirmed()) >= wish.trades, TRADES_S_MAX, changed),
-            )
+            await _unless_a_part_dies(world, _trade(wish, world, running, stories, changed))
         audit, _ = await verify_audit(running, show_progress=False)
         body = demo_body(wish, running, stories, audit)
         screen.result({**body, "setup_ms": setup_ms, "elapsed_ms": _ms_since(began)})
         if linger is not None:
             await linger(world)
-        return Exit.OK if body["ok"] else Exit.CHECK_FAILED
+        return Exit.OK if body["ok"] else Exit.HALTED if stories.killed else Exit.CHECK_FAILED
     finally:
         await asyncio.shield(world.stop())
+
+
+async def _trade(
+    wish: DemoWish, world: TradingWorld, running: RunningWorld, stories: Stories, changed: Callable[[Stories], None]
+) -> None:
+    """Publish rankings until the trades are confirmed, a kill is seen, or nothing is confirmed for `STALL_S_MAX`.
+
+    Whenever every vault has reached its target and more trades are wanted, the traders change their allocations.
+    """
+    news = asyncio.Event()
+
+    def look(told: Stories) -> None:
+        changed(told)
+        news.set()
+
+    following = asyncio.create_task(follow(running, stories, look))
+    try:
+        rankings, confirmed, progress_at = 0, 0, time.monotonic()
+        await world.publish_ranking()
+        while len(stories.confirmed()) < wish.trades and not stories.killed:
+            if following.done():
+                await following
+            if len(stories.confirmed()) > confirmed:
+                confirmed, progress_at = len(stories.confirmed()), time.monotonic()
+            if time.monotonic() - progress_at > STALL_S_MAX:
+                return
+            if stories.settled(len(running.profiles)):
+                rankings += 1
+                stories.unsettle()
+                await world.publish_ranking(rotated(world.scenario.traders, rankings))
+            news.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), 1.0)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+def rotated(traders: Sequence[Trader], by: int) -> list[Trader]:
+    """The same traders, each with the allocation of the one `by` places further down."""
+    allocations = [trader.allocation for trader in traders]
+    return [replace(t, allocation=allocations[(i + by) % len(traders)]) for i, t in enumerate(traders)]
 
 
 async def _unless_a_part_dies(world: TradingWorld, work: Coroutine[Any, Any, object]) -> None:

@@ -1,6 +1,5 @@
 """Reads the log of a running world and tells its stories as they happen."""
 
-import asyncio
 from collections.abc import Callable
 
 from xorj_log.inbox import FactRecord, read_record
@@ -21,27 +20,3 @@ async def follow(world: RunningWorld, stories: Stories, changed: Changed) -> Non
                 if isinstance(item, FactRecord):
                     stories.tell(item.fact, record.timestamp_ms)
             changed(stories)
-
-
-async def follow_until(
-    world: RunningWorld, stories: Stories, done: Callable[[Stories], bool], timeout_s: float, changed: Changed
-) -> bool:
-    """Follow until `done` or the time is over; whether it is done."""
-    reached = asyncio.Event()
-
-    def look(told: Stories) -> None:
-        changed(told)
-        if done(told):
-            reached.set()
-
-    following = asyncio.create_task(follow(world, stories, look))
-    waiting = asyncio.create_task(reached.wait())
-    try:
-        await asyncio.wait([following, waiting], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        if following.done():
-            await following
-        return reached.is_set()
-    finally:
-        for task in (following, waiting):
-            task.cancel()
-        await asyncio.gather(following, waiting, return_exceptions=True)

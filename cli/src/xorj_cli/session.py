@@ -1,6 +1,9 @@
 """How a command that started a world ends: by a signal, by Ctrl-C, or by a part that failed; always in order."""
 
 import asyncio
+import ctypes
+import os
+import platform
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,6 +12,7 @@ import asyncpg
 import httpx
 from aiokafka.errors import KafkaError
 from xorj_localnet.broker import BrokerFailed
+from xorj_localnet.child import PR_SET_PDEATHSIG
 from xorj_localnet.database import DatabaseFailed
 from xorj_localnet.hsm import HsmFailed
 from xorj_localnet.jars import DownloadFailed
@@ -52,6 +56,9 @@ START_FAILURES: tuple[type[Exception], ...] = (
 @asynccontextmanager
 async def ended_by_signals() -> AsyncIterator[None]:
     """SIGINT, SIGTERM and SIGHUP cancel the task, so that everything it started is stopped in order."""
+    if os.environ.get("XORJ_END_WITH_PARENT") and platform.system() == "Linux":
+        # A killed make would leave the demo running behind the terminal's back.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -13,6 +13,8 @@ from xorj_core.facts import (
     AttemptPlanned,
     DeadLettered,
     Fact,
+    HaltScope,
+    KillCommanded,
     PortfolioReconciled,
     ReconciliationRefused,
     SigningRefused,
@@ -29,7 +31,7 @@ from xorj_core.ids import delta_id
 STEPS: Final = ("reconciled", "intended", "planned", "signed", "submitted", "confirmed", "finalized")
 """In the order in which a trade goes through them."""
 
-TOPICS: Final = ("portfolio-deltas", "trade-intents", "signed-txs", "confirmations", "dead-letters")
+TOPICS: Final = ("control", "portfolio-deltas", "trade-intents", "signed-txs", "confirmations", "dead-letters")
 """What must be read to tell every story."""
 
 
@@ -76,11 +78,21 @@ class Stories:
         self.trades: dict[bytes, Story] = {}
         self.refusals: list[Refusal] = []
         self.dead_letters: list[DeadLettered] = []
+        self.killed = False
         self._deltas_ms: dict[bytes, int] = {}
+        self._in_balance: dict[bytes, bool] = {}
 
     def confirmed(self) -> list[Story]:
         """Trades that are in a confirmed block."""
         return [story for story in self.trades.values() if story.status in {"confirmed", "finalized"}]
+
+    def settled(self, vaults: int) -> bool:
+        """Whether this many vaults are where they should be, so that nothing will trade until the target moves."""
+        return sum(self._in_balance.values()) >= vaults
+
+    def unsettle(self) -> None:
+        """The target has moved: what was in balance is to be looked at again."""
+        self._in_balance.clear()
 
     def waiting(self) -> list[Refusal]:
         """The latest refusal of every vault that has no trade."""
@@ -93,6 +105,7 @@ class Stories:
             case PortfolioReconciled():
                 delta = delta_id(fact.vault, fact.trigger_fact_id, fact.snapshot_slot)
                 self._deltas_ms.setdefault(delta, timestamp_ms)
+                self._in_balance[fact.vault] = fact.in_balance
             case TradeIntended():
                 self._intended(fact, timestamp_ms)
             case AttemptPlanned():
@@ -111,6 +124,8 @@ class Stories:
                 self.refusals.append(Refusal(fact.vault, fact.reason.name, fact.detail))
             case SigningRefused():
                 self.refusals.append(Refusal(fact.vault, f"SIGNING_{fact.reason.name}", fact.detail))
+            case KillCommanded():
+                self.killed = self.killed or fact.scope is HaltScope.EVERYTHING
             case DeadLettered():
                 self.dead_letters.append(fact)
             case _:
