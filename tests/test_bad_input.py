@@ -27,7 +27,6 @@ from xorj_core.facts import (
     fact_id,
 )
 from xorj_localnet.genesis.vaults import VaultPlan
-from xorj_localnet.trading import SERVICE_NAMES
 from xorj_log.topics import BY_NAME, SERVICES, TOPICS, Topic
 from xorj_log.writer import LogWriter
 
@@ -54,7 +53,7 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
 
 def alive(stage: Stage) -> None:
     pids = stage.world.small.supervisor.pids()
-    assert set(SERVICE_NAMES) <= set(pids), stage.world.small.supervisor.dead()
+    assert set(SERVICES) <= set(pids), stage.world.small.supervisor.dead()
 
 
 async def append(stage: Stage, topic: Topic, *values: bytes, key: bytes | None = b"\x07" * 32) -> list[int]:

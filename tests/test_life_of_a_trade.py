@@ -33,8 +33,7 @@ from xorj_core.facts import (
 )
 from xorj_localnet.genesis.vaults import MICRO, VaultPlan
 from xorj_localnet.market.pools import FEE_RATE_PPM, pools_of
-from xorj_localnet.trading import SERVICE_NAMES
-from xorj_log.topics import BY_FACT
+from xorj_log.topics import BY_FACT, SERVICES
 from xorj_solana.programs import LOCAL_CPMM_PROGRAM
 from xorj_solana.rpc import Commitment
 from xorj_solana.tokens import parse_token_account
@@ -122,7 +121,7 @@ async def test_the_logs_of_every_service_can_be_joined_on_the_trade(stage: Stage
     ranking = await stage.next(RankingObserved, lambda f: bool(f.traders))
     names = {
         name: [json.loads(line) for line in stage.world.small.logs(name).splitlines() if line.startswith("{")]
-        for name in SERVICE_NAMES
+        for name in SERVICES
     }
     of_trade = {name for name, lines in names.items() if intent.trade_id.hex() in json.dumps(lines)}
     of_ranking = {name for name, lines in names.items() if fact_id(ranking).hex() in json.dumps(lines)}

@@ -9,7 +9,7 @@ from xorj_cli.audit import verify_audit
 from xorj_cli.output import Exit
 from xorj_core.facts import RiskProfile, TradeFinalized
 from xorj_localnet.genesis.vaults import VaultPlan
-from xorj_localnet.trading import SERVICE_NAMES
+from xorj_log.topics import SERVICES
 
 from tests.stage import Stage, staged
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)
 
 VAULT = "moderate"
 PLAN = VaultPlan(VAULT, RiskProfile.MODERATE, {"USDC": 1_000})
-ROUNDS = list(zip(SERVICE_NAMES * 2, ("JUP", "SOL", "BONK", "JTO", "USDC") * 2, strict=True))
+ROUNDS = list(zip(SERVICES * 2, ("JUP", "SOL", "BONK", "JTO", "USDC") * 2, strict=True))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

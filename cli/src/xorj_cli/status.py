@@ -17,7 +17,6 @@ from xorj_cli.heartbeats import Pulse, read_pulse
 from xorj_cli.output import Exit, stdout
 from xorj_cli.running import RunningService, RunningWorld, rss_mb
 
-SERVICES_EXPECTED = ("auditor", "executor", "ingestor", "reconciler", "signer")
 LEASE_MS = 1_000
 
 

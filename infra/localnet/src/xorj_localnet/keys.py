@@ -6,18 +6,18 @@
 """
 
 import base64
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from xorj_core.keys import key_id_of
+from xorj_log.topics import SERVICES
 
 from xorj_localnet.files import write_json, write_secret
 
 Role = Literal["kill", "resume", "heartbeat", "audit-heartbeat"]
 
-SERVICES = ("ingestor", "reconciler", "executor", "signer", "auditor")
 OPERATORS = ("operator-1", "operator-2")
 
 
@@ -48,17 +48,12 @@ class KeyRing:
         raise KeyError(name)
 
 
-def key_id_of(public_key: bytes) -> str:
-    """The first 8 bytes of the SHA-256 of the public key, as hexadecimal."""
-    return hashlib.sha256(public_key).digest()[:8].hex()
-
-
 def _generate(directory: Path, name: str, principal: str, roles: tuple[Role, ...]) -> RegisteredKey:
     private = Ed25519PrivateKey.generate()
     public = private.public_key().public_bytes_raw()
     seed_file = directory / f"{name}.seed"
     write_secret(seed_file, private.private_bytes_raw().hex().encode())
-    return RegisteredKey(name, key_id_of(public), public, principal, roles, seed_file)
+    return RegisteredKey(name, key_id_of(public).hex(), public, principal, roles, seed_file)
 
 
 def generate_keys(directory: Path) -> KeyRing:

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import httpx
 from solders.pubkey import Pubkey
+from xorj_log.topics import SERVICES
 from xorj_solana.programs import LOCAL_CPMM_PROGRAM, LOCAL_VAULT_PROGRAM
 
 from xorj_localnet.engine.app import ranking_entry
@@ -33,8 +34,6 @@ from xorj_localnet.market.scenario import Scenario, Trader, load_scenario
 from xorj_localnet.ports import choose_port
 from xorj_localnet.signing import choose_signer_provider
 from xorj_localnet.world import Progress, ServiceSpec, World, WorldOptions, silent
-
-SERVICE_NAMES = ("auditor", "ingestor", "reconciler", "executor", "signer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +227,7 @@ class TradingWorld:
 
     def _description(self) -> dict[str, Any]:
         pids = self.small.supervisor.pids()
-        ready = {name: self.small.supervisor.said_when_ready(name) for name in SERVICE_NAMES}
+        ready = {name: self.small.supervisor.said_when_ready(name) for name in SERVICES}
         return {
             "genesis_hash": self.genesis_hash,
             "chain": {"rpc_url": self.rpc_url, "ws_url": self.ws_url},
@@ -242,7 +241,6 @@ class TradingWorld:
             ],
             "signer": {"address": self.signer_address, "provider": self.key.provider},
             "services": [
-                {"name": name, "pid": pids[name], "health_port": ready[name].get("health_port")}
-                for name in SERVICE_NAMES
+                {"name": name, "pid": pids[name], "health_port": ready[name].get("health_port")} for name in SERVICES
             ],
         }

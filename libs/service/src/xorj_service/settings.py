@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from xorj_core.facts.observations import Mode
+from xorj_core.facts.observations import Mode, ServiceStarted
 from xorj_log.connection import KafkaConnection
 
 BUILD = "0.1.0"
@@ -47,6 +47,11 @@ class ServiceSettings(BaseSettings):
     def service_mode(self) -> Mode:
         """Whether the service may move money."""
         return Mode.LIVE if self.mode == "live" else Mode.OBSERVE
+
+    def started(self, service: str, started_at_us: int) -> ServiceStarted:
+        """The fact that this instance of `service` began to run, at a Unix time in microseconds."""
+        instance = f"{service}/{self.instance}"
+        return ServiceStarted(instance, service, self.service_mode(), self.sha256(), started_at_us)
 
     def sha256(self) -> bytes:
         """Hash of the settings in effect, without the instance's name."""

@@ -4,10 +4,9 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
-from xorj_solana.programs import ASSOCIATED_TOKEN, SPL_TOKEN, SYSTEM
+from xorj_solana.programs import ASSOCIATED_TOKEN, SPL_TOKEN
 
 MINT_LEN: Final = 82
 TOKEN_ACCOUNT_LEN: Final = 165
@@ -43,18 +42,6 @@ class Mint:
 def associated_token_address(wallet: Pubkey, mint: Pubkey, token_program: Pubkey = SPL_TOKEN) -> Pubkey:
     """The one token account that `wallet` has for `mint` by convention."""
     return Pubkey.find_program_address([bytes(wallet), bytes(token_program), bytes(mint)], ASSOCIATED_TOKEN)[0]
-
-
-def create_associated_token_account(
-    payer: Pubkey, wallet: Pubkey, mint: Pubkey, token_program: Pubkey = SPL_TOKEN
-) -> Instruction:
-    """Creates it unless it exists; `payer` signs and pays the rent."""
-    accounts = [
-        AccountMeta(payer, is_signer=True, is_writable=True),
-        AccountMeta(associated_token_address(wallet, mint, token_program), is_signer=False, is_writable=True),
-        *(AccountMeta(key, is_signer=False, is_writable=False) for key in (wallet, mint, SYSTEM, token_program)),
-    ]
-    return Instruction(ASSOCIATED_TOKEN, b"\x01", accounts)
 
 
 def parse_token_account(data: bytes) -> TokenAccount:

@@ -8,7 +8,6 @@ import asyncio
 import time
 
 import structlog
-from xorj_core.facts import ServiceStarted
 from xorj_halt.guard import Guard
 from xorj_halt.keys import load_registry, load_seed
 from xorj_log.reader import LogReader
@@ -52,13 +51,9 @@ async def audit(context: Context, settings: AuditorSettings) -> None:
                 tasks.create_task(ingest.watch_lag(context.stopping))
                 tasks.create_task(heart.run(context.stopping))
                 announcing = tasks.create_task(context.announce_when_ready())
-                await writer.publish(_started(settings, instance))
+                await writer.publish(settings.started(NAME, time.time_ns() // 1000))
                 await context.stopping.wait()
                 announcing.cancel()
         finally:
             await asyncio.to_thread(guard.stop)
     log.info("auditor.stopped", entries=store.head.entries)
-
-
-def _started(settings: AuditorSettings, instance: str) -> ServiceStarted:
-    return ServiceStarted(instance, NAME, settings.service_mode(), settings.sha256(), time.time_ns() // 1000)

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 from solders.hash import Hash
-from xorj_core.facts import Fact, Position, ServiceStarted, TradeIntended, TradeRefused
+from xorj_core.facts import Fact, Position, TradeIntended, TradeRefused
 from xorj_core.trade import DECISION_VERSION
 from xorj_halt.guard import Guard
 from xorj_log.inbox import UndecodableRecord, dead_letter, read_record
@@ -92,7 +92,7 @@ class ExecutorService:
         context.spawn("slots", self._follow_slots(slot_moved))
         context.spawn("prices", self._read_prices(executor))
         context.spawn("watch", executor.watch(settings.executor_poll_ms / 1000, slot_moved))
-        await self._say_started()
+        await _persist(self._writer, self._settings.started(SERVICE, time.time_ns() // 1000))
         await self._read_log(context, executor)
         executor.begin_again()
 
@@ -109,16 +109,6 @@ class ExecutorService:
                 raise RuntimeError(f"XORJ_RPC_URL leads to cluster {found}, XORJ_GENESIS_HASH is {wanted}")
             self._is_right_cluster = True
             return
-
-    async def _say_started(self) -> None:
-        started = ServiceStarted(
-            instance=f"{SERVICE}/{self._settings.instance}",
-            service=SERVICE,
-            mode=self._settings.service_mode(),
-            configuration_sha256=self._settings.sha256(),
-            started_at_us=time.time_ns() // 1000,
-        )
-        await _persist(self._writer, started)
 
     async def _follow_slots(self, slot_moved: asyncio.Event) -> None:
         """Each new slot is a reason to look at the chain; without notifications the poll goes on."""

@@ -6,7 +6,6 @@ Observing goes on while trading is killed: the guard here only obeys, acknowledg
 import sys
 import time
 
-from xorj_core.facts import ServiceStarted
 from xorj_halt.guard import Guard
 from xorj_log.writer import LogWriter
 from xorj_service.run import Context, run_service
@@ -38,7 +37,7 @@ async def ingest(context: Context, settings: IngestorSettings) -> None:
             HttpSource(settings.engine_url, engine_headers) as engine,
             HttpSource(settings.venue_url, venue_headers) as venue,
         ):
-            await writer.publish(_started(settings))
+            await writer.publish(settings.started(NAME, time.time_ns() // 1000))
             owners = SettingsPoller(database, writer)
             asking_owners = Polling(owners, settings.settings_poll_ms)
             pollings = {
@@ -58,11 +57,6 @@ async def ingest(context: Context, settings: IngestorSettings) -> None:
     finally:
         await database.close()
         guard.stop()
-
-
-def _started(settings: IngestorSettings) -> ServiceStarted:
-    instance = f"{NAME}/{settings.instance}"
-    return ServiceStarted(instance, NAME, settings.service_mode(), settings.sha256(), time.time_ns() // 1000)
 
 
 def main() -> int:

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from solders.pubkey import Pubkey
-from xorj_core.facts import ServiceStarted
 from xorj_halt.guard import Guard
 from xorj_log.inbox import Inbox, UndecodableRecord, dead_letter
 from xorj_log.reader import LogReader
@@ -58,7 +57,7 @@ async def reconcile(context: Context, settings: ReconcilerSettings) -> None:
                 context.spawn("desk", desk.run()),
                 context.spawn("announce", context.announce_when_ready()),
             ]
-            await writer.publish(_started(settings))
+            await writer.publish(settings.started(NAME, time.time_ns() // 1000))
             await context.stopping.wait()
             for task in work:
                 task.cancel()
@@ -80,11 +79,6 @@ def _dead_letters(writer: LogWriter) -> Callable[[UndecodableRecord], Awaitable[
                 return
 
     return publish
-
-
-def _started(settings: ReconcilerSettings) -> ServiceStarted:
-    instance = f"{NAME}/{settings.instance}"
-    return ServiceStarted(instance, NAME, settings.service_mode(), settings.sha256(), time.time_ns() // 1000)
 
 
 def main() -> int:

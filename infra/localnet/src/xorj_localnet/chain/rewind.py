@@ -30,10 +30,6 @@ class UndoLog(Generic[K, V]):
             keys.add(key)
             self._before.setdefault(key, deque()).append((slot, before))
 
-    def noted(self, key: K, slot: int) -> bool:
-        """Whether ``slot`` has already written ``key``."""
-        return key in self._written.get(slot, ())
-
     def at(self, key: K, slot: int, now: V) -> V:
         """Value of ``key`` at the end of ``slot``, given its value ``now``."""
         for written_slot, before in self._before.get(key, ()):

@@ -94,10 +94,6 @@ class SlotClock:
         """Blockhash of a slot inside the kept window."""
         return self._hash_of_slot[slot]
 
-    def slot_of_blockhash(self, blockhash: bytes) -> int | None:
-        """Slot whose block has this hash, or ``None`` when unknown or long gone."""
-        return self._slot_of_hash.get(blockhash)
-
     def blockhash_usable(self, blockhash: bytes, at_slot: int) -> bool:
         """Whether a transaction naming ``blockhash`` may execute in the bank of ``at_slot``."""
         slot = self._slot_of_hash.get(blockhash)

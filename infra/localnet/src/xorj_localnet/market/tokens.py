@@ -26,8 +26,6 @@ JUP = Token("JUPyiwrYJFskUPiHa7hkeR8VUtAeFoSYbKedZNsDvCN", "JUP", "Jupiter", 6)
 BONK = Token("DezXAZ8z7PnrnRJjz3wXBoRgixCa6xjnB7YaB1pPB263", "BONK", "Bonk", 5)
 JTO = Token("jtojtomepa8beP8AuQc6eXt5FriJwfFMwQx2v2f9mCL", "JTO", "JITO", 9)
 
-KNOWN = {token.symbol: token for token in (WSOL, USDC, JUP, BONK, JTO)}
-
 
 def pico_usd(price_usd: Decimal) -> int:
     """A price in USD as pico-USD. Raises ValueError unless it is positive and exact in pico-USD."""
