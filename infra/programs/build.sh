@@ -1,12 +1,15 @@
 #!/bin/bash
 # Builds vault.so and cpmm.so (SBPF v0), the same bytes wherever the repository lies.
-#   build.sh [OUT]   OUT defaults to built/, where the hashes are then rewritten too
+#   build.sh [OUT [PROGRAM...]]   OUT defaults to built/, where the hashes are then rewritten too; `rogue`, the hostile
+#                                 program of the tests, is only built when named: build.sh rogue/built rogue
 # Needs cargo (any recent one drives the pinned rustc), python3, and network access the first time.
 set -euo pipefail
 PROGRAMS=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tools/env.sh
 . "$PROGRAMS/tools/env.sh"
 OUT=$(realpath -m "${1:-$PROGRAMS/built}")
+NAMES=("${@:2}")
+[ ${#NAMES[@]} -gt 0 ] || NAMES=(vault cpmm)
 command -v cargo >/dev/null || { echo "programs: cargo is missing; any recent one will do" >&2; exit 1; }
 "$PROGRAMS/tools/setup.sh"
 
@@ -15,7 +18,7 @@ WORK=$TOOLCHAIN/work
 mkdir -p "$WORK"
 exec 9>"$TOOLCHAIN/lock"
 flock 9
-for part in Cargo.toml rt rules tokens vault cpmm; do
+for part in Cargo.toml rt rules tokens vault cpmm rogue; do
   rm -rf "${WORK:?}/$part"
   cp -R "$PROGRAMS/$part" "$WORK/$part"
 done
@@ -39,11 +42,11 @@ CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}")
 export CARGO_ENCODED_RUSTFLAGS
 unset RUSTFLAGS RUSTC_WRAPPER CARGO_BUILD_RUSTFLAGS
 (cd "$WORK" && cargo build --quiet --release -Z build-std=core --target bpfel-unknown-none --target-dir "$WORK/target" \
-  -p vault -p cpmm)
+  "${NAMES[@]/#/--package=}")
 python3 "$PROGRAMS/tools/crates.py" check "$PROGRAMS/crates.txt" "$WORK/Cargo.lock"
 
 mkdir -p "$OUT"
-for program in vault cpmm; do
+for program in "${NAMES[@]}"; do
   cp "$WORK/target/bpfel-unknown-none/release/lib$program.so" "$OUT/$program.so"
 done
-(cd "$OUT" && sha256sum vault.so cpmm.so > SHA256SUMS && cat SHA256SUMS)
+(cd "$OUT" && sha256sum "${NAMES[@]/%/.so}" > SHA256SUMS && cat SHA256SUMS)
