@@ -251,6 +251,7 @@ class Signing:
             caller=request.caller,
             attempt_position=request.attempt,
             refused_at_us=time.time_ns() // 1000,
+            requests=1,
         )
         try:
             await self.writer.publish(refused, causation=(found.plan_fact_id,), traceparent=request.traceparent)

@@ -59,11 +59,16 @@ class SigningRefusedReason(IntEnum):
     LEDGER_UNAVAILABLE = 24
     LOG_UNAVAILABLE = 25
     SETTINGS_FORBID = 26
+    WINDOW_CAP = 27
+    OUTFLOW_CAP = 28
+    VERSION_NOT_SUPPORTED = 29
+    BUSY = 30
+    INTERNAL = 31
 
 
 @dataclass(frozen=True, slots=True)
 class SigningRefused:
-    """The signer would not sign."""
+    """The signer would not sign. Ids, vault and attempt are empty where the records named could not be read."""
 
     CAUSE: ClassVar[tuple[str, ...]] = ("intent_id", "attempt", "reason", "refused_at_us")
 
@@ -76,3 +81,4 @@ class SigningRefused:
     caller: str
     attempt_position: Position
     refused_at_us: int
+    requests: int  # how many like requests this fact stands for; 0 in old records means 1

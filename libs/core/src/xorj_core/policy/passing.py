@@ -13,5 +13,7 @@ PASSING = frozenset(
         Reason.PROVIDER_FAILED,
         Reason.LEDGER_UNAVAILABLE,
         Reason.LOG_UNAVAILABLE,
+        Reason.BUSY,
+        Reason.INTERNAL,
     }
 )

@@ -57,6 +57,11 @@ class SigningRefused(_message.Message):
         REASON_LEDGER_UNAVAILABLE: SigningRefused._Reason.ValueType  # 24
         REASON_LOG_UNAVAILABLE: SigningRefused._Reason.ValueType  # 25
         REASON_SETTINGS_FORBID: SigningRefused._Reason.ValueType  # 26
+        REASON_WINDOW_CAP: SigningRefused._Reason.ValueType  # 27
+        REASON_OUTFLOW_CAP: SigningRefused._Reason.ValueType  # 28
+        REASON_VERSION_NOT_SUPPORTED: SigningRefused._Reason.ValueType  # 29
+        REASON_BUSY: SigningRefused._Reason.ValueType  # 30
+        REASON_INTERNAL: SigningRefused._Reason.ValueType  # 31
 
     class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
     REASON_UNSPECIFIED: SigningRefused.Reason.ValueType  # 0
@@ -86,6 +91,11 @@ class SigningRefused(_message.Message):
     REASON_LEDGER_UNAVAILABLE: SigningRefused.Reason.ValueType  # 24
     REASON_LOG_UNAVAILABLE: SigningRefused.Reason.ValueType  # 25
     REASON_SETTINGS_FORBID: SigningRefused.Reason.ValueType  # 26
+    REASON_WINDOW_CAP: SigningRefused.Reason.ValueType  # 27
+    REASON_OUTFLOW_CAP: SigningRefused.Reason.ValueType  # 28
+    REASON_VERSION_NOT_SUPPORTED: SigningRefused.Reason.ValueType  # 29
+    REASON_BUSY: SigningRefused.Reason.ValueType  # 30
+    REASON_INTERNAL: SigningRefused.Reason.ValueType  # 31
 
     INTENT_ID_FIELD_NUMBER: _builtins.int
     TRADE_ID_FIELD_NUMBER: _builtins.int
@@ -96,6 +106,7 @@ class SigningRefused(_message.Message):
     CALLER_FIELD_NUMBER: _builtins.int
     ATTEMPT_POSITION_FIELD_NUMBER: _builtins.int
     REFUSED_AT_US_FIELD_NUMBER: _builtins.int
+    REQUESTS_FIELD_NUMBER: _builtins.int
     intent_id: _builtins.bytes
     trade_id: _builtins.bytes
     vault: _builtins.bytes
@@ -104,6 +115,8 @@ class SigningRefused(_message.Message):
     detail: _builtins.str
     caller: _builtins.str
     refused_at_us: _builtins.int
+    requests: _builtins.int
+    """how many like requests this fact stands for; 0 in records from before the field means 1"""
     @_builtins.property
     def attempt_position(self) -> _common_pb2.Position: ...
     def __init__(
@@ -118,10 +131,11 @@ class SigningRefused(_message.Message):
         caller: _builtins.str = ...,
         attempt_position: _common_pb2.Position | None = ...,
         refused_at_us: _builtins.int = ...,
+        requests: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_position", b"attempt_position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempt_position", b"attempt_position", "caller", b"caller", "detail", b"detail", "intent_id", b"intent_id", "reason", b"reason", "refused_at_us", b"refused_at_us", "trade_id", b"trade_id", "vault", b"vault"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempt_position", b"attempt_position", "caller", b"caller", "detail", b"detail", "intent_id", b"intent_id", "reason", b"reason", "refused_at_us", b"refused_at_us", "requests", b"requests", "trade_id", b"trade_id", "vault", b"vault"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
