@@ -27,7 +27,7 @@ from xorj_log.reader import LogReader
 from xorj_log.writer import LogWriter
 from xorj_signer.knowledge import TOPICS, Knowledge, follow
 from xorj_signer.ledger import Ledger
-from xorj_signer.providers import ProviderFailed
+from xorj_signer.providers import KeyKind, ProviderFailed
 from xorj_signer.request import Signing
 from xorj_signer.server import SignerServicer, build_server, set_serving
 from xorj_signer.settings import SignerSettings
@@ -66,6 +66,7 @@ class ChosenKey:
     broken: bool = False
     uses: int = 0
     name: str = "file"
+    kind: KeyKind = KeyKind.ED25519
 
     def public_key(self) -> bytes:
         return self.private.public_key().public_bytes_raw()
@@ -75,6 +76,9 @@ class ChosenKey:
         if self.broken:
             raise ProviderFailed("the device is gone")
         return self.private.sign(message + b"?" if self.wrong else message)
+
+    async def check(self) -> bytes:
+        return self.public_key()
 
     async def close(self) -> None:
         """Nothing is held."""

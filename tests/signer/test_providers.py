@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from pkcs11 import Attribute
 from xorj_halt.keys import verifies
 from xorj_localnet.hsm import HOW_TO_GET, SignerKey, find_softhsm, provision
 from xorj_signer.providers import KeyProvider, ProviderFailed
-from xorj_signer.providers import pkcs11 as pkcs11_provider
 from xorj_signer.providers.file import FileKey
-from xorj_signer.providers.pkcs11 import Pkcs11Key
+from xorj_signer.providers.pkcs11 import Pkcs11Key, public_key_of_point
 
 from tests.parts import require_part
 
@@ -120,16 +118,13 @@ def test_a_module_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrapping", [b"", b"\x04\x20"])
-def test_both_spellings_of_an_ec_point_are_read(monkeypatch: pytest.MonkeyPatch, wrapping: bytes) -> None:
-    point = {Attribute.EC_POINT: wrapping + bytes(range(32))}
-    monkeypatch.setattr(pkcs11_provider, "_one", lambda *_: point)
-    assert pkcs11_provider._public_key(None, "label", "somewhere") == bytes(range(32))
+def test_both_spellings_of_an_ec_point_are_read(wrapping: bytes) -> None:
+    assert public_key_of_point(wrapping + bytes(range(32))) == bytes(range(32))
 
 
-def test_an_ec_point_of_another_length_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pkcs11_provider, "_one", lambda *_: {Attribute.EC_POINT: bytes(33)})
+def test_an_ec_point_of_another_length_is_refused() -> None:
     with pytest.raises(ProviderFailed, match="33 bytes"):
-        pkcs11_provider._public_key(None, "label", "somewhere")
+        public_key_of_point(bytes(33))
 
 
 RFC_8032 = (

@@ -64,6 +64,12 @@ class SigningRefusedReason(IntEnum):
     VERSION_NOT_SUPPORTED = 29
     BUSY = 30
     INTERNAL = 31
+    PROVIDER_TIMEOUT = 40
+    PROVIDER_THROTTLED = 41
+    PROVIDER_MALFORMED = 42
+    PROVIDER_WRONG_KEY = 43
+    PROVIDER_KEY_DISABLED = 44
+    PROVIDER_DENIED = 45
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,74 +4,111 @@
 2. Calls block, so they run in one thread of their own with one session: a session does one thing at a time, and
    sessions used from several threads have been seen to end the process with SoftHSM 2.6.
 3. EC_POINT is read in both encodings that tokens use: raw, and wrapped in an OCTET STRING.
+4. A session that the token has ended fails the call that meets it; the next call opens a new one.
 """
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pkcs11
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 
-from xorj_signer.providers import ProviderFailed
+from xorj_signer.providers import KeyKind, ProviderFailed, ProviderFault
+from xorj_signer.providers.thread import OneThread
 
-SIGN_S_MAX = 5.0
+_FAULTS: dict[type[pkcs11.PKCS11Error], ProviderFault] = {
+    pkcs11.PinIncorrect: ProviderFault.DENIED,
+    pkcs11.PinLocked: ProviderFault.DENIED,
+    pkcs11.PinExpired: ProviderFault.DENIED,
+    pkcs11.UserNotLoggedIn: ProviderFault.DENIED,
+    pkcs11.SessionCount: ProviderFault.THROTTLED,
+    pkcs11.DeviceMemory: ProviderFault.THROTTLED,
+    pkcs11.DataLenRange: ProviderFault.MESSAGE_TOO_LONG,
+    pkcs11.NoSuchKey: ProviderFault.WRONG_KEY,
+    pkcs11.MultipleObjectsReturned: ProviderFault.WRONG_KEY,
+}
+"""What a token's error means; every other one is UNREACHABLE."""
+
+_SESSION_ENDED = (pkcs11.SessionHandleInvalid, pkcs11.SessionClosed, pkcs11.UserNotLoggedIn, pkcs11.DeviceRemoved)
 
 
 class Pkcs11Key:
     """One key, by label, in one token, by label."""
 
     name = "pkcs11"
+    kind = KeyKind.ED25519
 
     def __init__(self, module: Path, token_label: str, key_label: str, pin: str) -> None:
         """Raises `ProviderFailed` naming what is missing."""
         self._where = f"key {key_label!r} in token {token_label!r}"
         self._key_label = key_label
         self._pin = pin
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="pkcs11")
         try:
             self._token = _token(module, token_label)
             self._session = self._token.open(user_pin=pin)
             try:
-                self._public = _public_key(self._session, key_label, self._where)
-                self._private = _private_key(self._session, key_label, self._where)
+                self._public = _public_key(self._session, key_label)
+                self._private = _one(self._session, ObjectClass.PRIVATE_KEY, key_label)
             except (pkcs11.PKCS11Error, ProviderFailed):
                 self._session.close()
                 raise
         except pkcs11.PKCS11Error as error:
-            raise ProviderFailed(f"{self._where}: {type(error).__name__} {error}".rstrip()) from error
+            raise self._failed(error) from error
+        self._thread = OneThread("pkcs11")
 
     def public_key(self) -> bytes:
         return self._public
 
     async def sign(self, message: bytes) -> bytes:
-        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(SIGN_S_MAX):
-                return await loop.run_in_executor(self._thread, self._sign, message)
-        except (pkcs11.PKCS11Error, TimeoutError, RuntimeError) as error:
-            raise ProviderFailed(f"{self._where}: {type(error).__name__} {error}".rstrip()) from error
+            return await self._thread.call(lambda: self._sign(message))
+        except (pkcs11.PKCS11Error, RuntimeError) as error:
+            raise self._failed(error) from error
+
+    async def check(self) -> bytes:
+        try:
+            return await self._thread.call(self._look)
+        except (pkcs11.PKCS11Error, RuntimeError) as error:
+            raise self._failed(error) from error
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._session.close)
-        self._thread.shutdown(wait=False)
+        """The thread closes the session when it comes to it."""
+        self._thread.end(self._end)
+
+    def _end(self) -> None:
+        self._session.close()  # the one that is open then
 
     def _sign(self, message: bytes) -> bytes:
         try:
             return bytes(self._private.sign(message, mechanism=Mechanism.EDDSA))
-        except (pkcs11.SessionHandleInvalid, pkcs11.SessionClosed, pkcs11.UserNotLoggedIn, pkcs11.DeviceRemoved):
-            # The token was reset: this signature fails, the next one finds a new session.
-            self._session = self._token.open(user_pin=self._pin)
-            self._private = _private_key(self._session, self._key_label, self._where)
+        except _SESSION_ENDED:
+            self._reopen()
             raise
+
+    def _look(self) -> bytes:
+        """The public key as the token has it now, and that the private one is there."""
+        try:
+            _one(self._session, ObjectClass.PRIVATE_KEY, self._key_label)
+            return _public_key(self._session, self._key_label)
+        except _SESSION_ENDED:
+            self._reopen()
+            raise
+
+    def _reopen(self) -> None:
+        self._session = self._token.open(user_pin=self._pin)
+        self._private = _one(self._session, ObjectClass.PRIVATE_KEY, self._key_label)
+
+    def _failed(self, error: Exception) -> ProviderFailed:
+        fault = next((f for kind, f in _FAULTS.items() if isinstance(error, kind)), ProviderFault.UNREACHABLE)
+        return ProviderFailed(f"{self._where}: {type(error).__name__} {error}".rstrip(), fault)
 
 
 def _token(module: Path, label: str) -> Any:
     try:
         library = pkcs11.lib(str(module))
     except (pkcs11.PKCS11Error, RuntimeError) as error:
-        raise ProviderFailed(f"PKCS#11 module {module} cannot be loaded: {error}") from error
+        told = f"PKCS#11 module {module} cannot be loaded: {error}"
+        raise ProviderFailed(told, ProviderFault.MISCONFIGURED) from error
     try:
         return library.get_token(token_label=label)
     except pkcs11.NoSuchToken:
@@ -80,24 +117,26 @@ def _token(module: Path, label: str) -> Any:
     try:
         return library.get_token(token_label=label)
     except (pkcs11.NoSuchToken, pkcs11.MultipleTokensReturned) as error:
-        raise ProviderFailed(f"not exactly one PKCS#11 token has the label {label!r}") from error
+        told = f"not exactly one PKCS#11 token has the label {label!r}"
+        raise ProviderFailed(told, ProviderFault.MISCONFIGURED) from error
 
 
-def _private_key(session: Any, label: str, where: str) -> Any:
-    return _one(session, ObjectClass.PRIVATE_KEY, label, f"no private {where}")
+def _public_key(session: Any, label: str) -> bytes:
+    return public_key_of_point(bytes(_one(session, ObjectClass.PUBLIC_KEY, label)[Attribute.EC_POINT]))
 
 
-def _public_key(session: Any, label: str, where: str) -> bytes:
-    point = bytes(_one(session, ObjectClass.PUBLIC_KEY, label, f"no public {where}")[Attribute.EC_POINT])
+def public_key_of_point(point: bytes) -> bytes:
+    """The 32 bytes in an EC_POINT, wrapped or raw. Raises `ProviderFailed`."""
     if len(point) == 34 and point[:2] == b"\x04\x20":
         point = point[2:]
     if len(point) != 32:
-        raise ProviderFailed(f"public {where}: EC_POINT has {len(point)} bytes")
+        raise ProviderFailed(f"the token's EC_POINT has {len(point)} bytes", ProviderFault.MALFORMED)
     return point
 
 
-def _one(session: Any, kind: ObjectClass, label: str, missing: str) -> Any:
+def _one(session: Any, kind: ObjectClass, label: str) -> Any:
     try:
         return session.get_key(object_class=kind, key_type=KeyType.EC_EDWARDS, label=label)
     except (pkcs11.NoSuchKey, pkcs11.MultipleObjectsReturned) as error:
-        raise ProviderFailed(f"{missing} (not exactly one Ed25519 key has this label)") from error
+        told = f"not exactly one {kind.name} of Ed25519 in the token has the label {label!r}"
+        raise ProviderFailed(told, ProviderFault.WRONG_KEY) from error

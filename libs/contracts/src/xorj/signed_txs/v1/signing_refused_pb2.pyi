@@ -62,6 +62,12 @@ class SigningRefused(_message.Message):
         REASON_VERSION_NOT_SUPPORTED: SigningRefused._Reason.ValueType  # 29
         REASON_BUSY: SigningRefused._Reason.ValueType  # 30
         REASON_INTERNAL: SigningRefused._Reason.ValueType  # 31
+        REASON_PROVIDER_TIMEOUT: SigningRefused._Reason.ValueType  # 40
+        REASON_PROVIDER_THROTTLED: SigningRefused._Reason.ValueType  # 41
+        REASON_PROVIDER_MALFORMED: SigningRefused._Reason.ValueType  # 42
+        REASON_PROVIDER_WRONG_KEY: SigningRefused._Reason.ValueType  # 43
+        REASON_PROVIDER_KEY_DISABLED: SigningRefused._Reason.ValueType  # 44
+        REASON_PROVIDER_DENIED: SigningRefused._Reason.ValueType  # 45
 
     class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
     REASON_UNSPECIFIED: SigningRefused.Reason.ValueType  # 0
@@ -96,6 +102,12 @@ class SigningRefused(_message.Message):
     REASON_VERSION_NOT_SUPPORTED: SigningRefused.Reason.ValueType  # 29
     REASON_BUSY: SigningRefused.Reason.ValueType  # 30
     REASON_INTERNAL: SigningRefused.Reason.ValueType  # 31
+    REASON_PROVIDER_TIMEOUT: SigningRefused.Reason.ValueType  # 40
+    REASON_PROVIDER_THROTTLED: SigningRefused.Reason.ValueType  # 41
+    REASON_PROVIDER_MALFORMED: SigningRefused.Reason.ValueType  # 42
+    REASON_PROVIDER_WRONG_KEY: SigningRefused.Reason.ValueType  # 43
+    REASON_PROVIDER_KEY_DISABLED: SigningRefused.Reason.ValueType  # 44
+    REASON_PROVIDER_DENIED: SigningRefused.Reason.ValueType  # 45
 
     INTENT_ID_FIELD_NUMBER: _builtins.int
     TRADE_ID_FIELD_NUMBER: _builtins.int

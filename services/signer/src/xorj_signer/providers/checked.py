@@ -1,0 +1,63 @@
+"""What lies between a provider's answer and its use: deadline, length, strict verification, the expected key.
+
+1. No signature is returned that does not verify under the key that was expected at start.
+2. A fault becomes exactly one refusal reason; the table is total.
+"""
+
+import asyncio
+
+from xorj_core.facts.signed_txs import SigningRefusedReason as Reason
+
+from xorj_signer.providers import CALL_S_MAX, KeyKind, KeyProvider, ProviderFailed, ProviderFault
+from xorj_signer.verification import SIGNATURE_BYTES, verifies
+
+REFUSED_AS: dict[ProviderFault, Reason] = {
+    ProviderFault.MISCONFIGURED: Reason.PROVIDER_FAILED,
+    ProviderFault.UNREACHABLE: Reason.PROVIDER_FAILED,
+    ProviderFault.TIMEOUT: Reason.PROVIDER_TIMEOUT,
+    ProviderFault.THROTTLED: Reason.PROVIDER_THROTTLED,
+    ProviderFault.DENIED: Reason.PROVIDER_DENIED,
+    ProviderFault.KEY_DISABLED: Reason.PROVIDER_KEY_DISABLED,
+    ProviderFault.WRONG_KEY: Reason.PROVIDER_WRONG_KEY,
+    ProviderFault.MALFORMED: Reason.PROVIDER_MALFORMED,
+    ProviderFault.WRONG_SIGNATURE: Reason.BAD_SIGNATURE,
+    ProviderFault.MESSAGE_TOO_LONG: Reason.BAD_REQUEST,
+}
+"""How a fault stands on the log and on the wire."""
+
+
+async def sign_checked(key: KeyProvider, message: bytes, timeout_s: float = CALL_S_MAX) -> bytes:
+    """A verified signature within `timeout_s` seconds, or `ProviderFailed` with what was wrong."""
+    try:
+        async with asyncio.timeout(min(timeout_s, CALL_S_MAX)):
+            signature = await key.sign(message)
+    except TimeoutError as error:
+        raise ProviderFailed(f"{key.name}: no signature within the time allowed", ProviderFault.TIMEOUT) from error
+    if len(signature) != SIGNATURE_BYTES:
+        told = f"{key.name}: a signature of {len(signature)} bytes, {SIGNATURE_BYTES} were expected"
+        raise ProviderFailed(told, ProviderFault.MALFORMED)
+    if not verifies(key.kind, key.public_key(), message, signature):
+        raise ProviderFailed(f"{key.name}: the signature does not verify", ProviderFault.WRONG_SIGNATURE)
+    return signature
+
+
+async def check_key(key: KeyProvider, expected: bytes) -> None:
+    """Raises `ProviderFailed` unless the provider, asked now, has the expected public key and can use it."""
+    try:
+        async with asyncio.timeout(CALL_S_MAX):
+            found = await key.check()
+    except TimeoutError as error:
+        raise ProviderFailed(f"{key.name}: no answer about the key", ProviderFault.TIMEOUT) from error
+    if found != expected or key.public_key() != expected:
+        told = f"{key.name}: the key is {found.hex()}, XORJ_SIGNER_PUBLIC_KEY names {expected.hex()}"
+        raise ProviderFailed(told, ProviderFault.WRONG_KEY)
+
+
+def require_solana_key(key: KeyProvider) -> None:
+    """Raises `ProviderFailed` for a key that cannot sign a trade: a bot authority of kind P-256 is not built yet."""
+    if key.kind is not KeyKind.ED25519:
+        told = (
+            f"{key.name}: a {key.kind.value} key cannot sign trades; a vault's bot authority signs with Ed25519. "
+            "`xorj signer selftest` works with it, serving trades does not"
+        )
+        raise ProviderFailed(told, ProviderFault.MISCONFIGURED)
