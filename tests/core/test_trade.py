@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from xorj_core.bounds import quote_bound, reference_bound
-from xorj_core.facts import Mode, TradeIntended, TradeRefused
+from xorj_core.facts import NO_QUOTE, Halt, Mode, TradeIntended, TradeRefused
 from xorj_core.facts import TradeRefusedReason as Reason
-from xorj_core.trade import Halt, QuoteRefused, TradeInputs, choose_leg, decide_trade, refuse_before_quote
+from xorj_core.trade import QuoteRefused, TradeInputs, choose_leg, decide_trade, refuse_before_quote
 
 from tests.core.trade_facts import (
     JUP,
@@ -145,4 +145,6 @@ def test_every_check_refuses_with_its_own_reason(inputs: TradeInputs, reason: Re
 
 @pytest.mark.parametrize(("inputs", "reason"), REFUSALS[:11], ids=[str(i) for i in range(11)])
 def test_what_no_quote_could_change_is_refused_without_one(inputs: TradeInputs, reason: Reason) -> None:
-    assert refuse_before_quote(replace(inputs, quote=None)) == decide_trade(inputs)
+    refused = decide_trade(inputs)
+    assert isinstance(refused, TradeRefused)
+    assert refuse_before_quote(replace(inputs, quote=None)) == replace(refused, quote=NO_QUOTE)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from xorj_core.facts import (
     AttemptPlanned,
+    Halt,
     MintPosition,
     Mode,
     PortfolioReconciled,
@@ -79,8 +80,9 @@ def inputs_of(delta: PortfolioReconciled, quote: Quote | None = None) -> TradeIn
         delta_appended_at_ms=NOW_MS,
         now_ms=NOW_MS,
         mode=Mode.LIVE,
-        halt=None,
+        halt=Halt.UNSPECIFIED,
         halt_detail="",
+        control_next_offset=0,
         settings_version=1,
         settings_enabled=True,
         price_in=price_of(USDC, USD),

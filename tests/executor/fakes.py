@@ -16,6 +16,7 @@ from xorj_contracts.codec import Envelope
 from xorj_core.facts import (
     AttemptPlanned,
     Fact,
+    Halt,
     Position,
     Quote,
     TradeIntended,
@@ -24,7 +25,7 @@ from xorj_core.facts import (
 )
 from xorj_core.outcome import Landed, VaultRead
 from xorj_core.profiles import Commitment
-from xorj_core.trade import Halt, QuoteRefused
+from xorj_core.trade import QuoteRefused
 from xorj_executor.jupiter import Route, RouteWish
 from xorj_executor.ports import (
     Blockhash,
@@ -254,3 +255,6 @@ class FakeGate:
 
     def verdict(self, vault: bytes) -> tuple[Halt, str] | None:
         return (self.halt, "test") if self.halt else None
+
+    def judged(self, vault: bytes) -> tuple[int, tuple[Halt, str] | None]:
+        return 0, self.verdict(vault)

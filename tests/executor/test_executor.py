@@ -12,6 +12,7 @@ from xorj_core.facts import (
     AttemptPlanned,
     AttemptStage,
     Fact,
+    Halt,
     Mode,
     ReferencePriceObserved,
     RiskProfile,
@@ -25,7 +26,7 @@ from xorj_core.facts import (
     TradeSigned,
     TradeSubmitted,
 )
-from xorj_core.trade import Halt, QuoteRefused, TradeLimits
+from xorj_core.trade import QuoteRefused, TradeLimits
 from xorj_executor import executor as executor_module
 from xorj_executor import steps as steps_module
 from xorj_executor.executor import Executor
@@ -301,7 +302,7 @@ async def test_in_mode_observe_it_decides_and_never_plans(process: Process) -> N
     assert not process.seen(TradeIntended, AttemptPlanned)
 
 
-@pytest.mark.parametrize("halt", list(Halt))
+@pytest.mark.parametrize("halt", [Halt.KILLED, Halt.NO_LEASE])
 async def test_halted_it_intends_nothing(process: Process, halt: Halt) -> None:
     process.gate.halt = halt
     process.start()

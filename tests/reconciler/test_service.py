@@ -44,7 +44,7 @@ def intent_from(delta: PortfolioReconciled) -> TradeIntended:
     trade = trade_id(delta.vault, delta.vault_trade_seq + 1)
     asked = delta_id(delta.vault, delta.trigger_fact_id, delta.snapshot_slot)
     empty = dict.fromkeys(("mint_in", "mint_out", "price_in_fact_id", "price_out_fact_id"), b"\x01" * 32)
-    fields: dict[str, Any] = {field.name: 0 for field in dataclasses.fields(TradeIntended)}
+    fields: dict[str, Any] = {field.name: 0 for field in dataclasses.fields(TradeIntended) if field.name != "basis"}
     fields |= {
         "intent_id": intent_id(trade, asked),
         "trade_id": trade,

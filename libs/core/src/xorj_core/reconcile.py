@@ -11,14 +11,16 @@ Entry points: `target_of` (what to mirror, or why nothing) and `decide_reconcili
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from xorj_core.bounds import BPS
-from xorj_core.facts.common import RiskProfile
+from xorj_core.facts.common import RiskProfile, SeenRecord
 from xorj_core.facts.portfolio_deltas import (
+    Holding,
     MintPosition,
     PortfolioReconciled,
+    ReconciliationBasis,
     ReconciliationRefused,
     ReconciliationRefusedReason,
 )
@@ -28,6 +30,7 @@ from xorj_core.money import value_micro_usd
 from xorj_core.profiles import limits_of
 from xorj_core.select import choose_trader
 
+DECISION_VERSION: Final = 2
 VALUE_MICRO_USD_MAX: Final = 2**63 - 1
 """Values and their differences fit into the 64 bits of their messages."""
 
@@ -215,6 +218,7 @@ def _reconciled(
         total_value_micro_usd=total,
         positions=positions,
         in_balance=_is_in_balance(positions, settings, total),
+        basis=basis_of(inputs),
     )
 
 
@@ -234,4 +238,33 @@ def _refused(inputs: ReconciliationInputs, refusal: Refusal) -> ReconciliationRe
         reason=refusal.reason,
         detail=refusal.detail,
         retry_after_ms=again.soon_ms if refusal.reason in PASSING else again.later_ms,
+        basis=basis_of(inputs),
+    )
+
+
+def basis_of(inputs: ReconciliationInputs) -> ReconciliationBasis:
+    """The inputs as the answer records them; of the prices only those of mints that the owner allows."""
+    allowed = inputs.settings.allowed_mints if inputs.settings is not None else ()
+    seen = {inputs.prices[mint] for mint in allowed if mint in inputs.prices}
+    prices = tuple(SeenRecord(p.fact_id, p.appended_at_ms) for p in sorted(seen, key=lambda p: p.fact_id))
+    basis = ReconciliationBasis(
+        settings_fact_id=inputs.settings_fact_id if inputs.settings is not None else b"",
+        ranking_fact_id=inputs.ranking_fact_id if inputs.ranking is not None else b"",
+        prices=prices,
+        now_ms=inputs.now_ms,
+        price_age_ms_max=inputs.price_age_ms_max,
+        retry_soon_ms=inputs.look_again.soon_ms,
+        retry_later_ms=inputs.look_again.later_ms,
+    )
+    snapshot = inputs.snapshot
+    if isinstance(snapshot, VaultUnreadable):
+        return replace(basis, unreadable_detail=snapshot.detail)
+    return replace(
+        basis,
+        vault_was_read=True,
+        slot=snapshot.slot,
+        owner=snapshot.owner,
+        enabled=snapshot.enabled,
+        trade_seq=snapshot.trade_seq,
+        holdings=tuple(Holding(mint, amount) for mint, amount in sorted(snapshot.holdings.items())),
     )

@@ -11,16 +11,19 @@ after the lease and are absent now.)
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import TypeAlias
 
 from xorj_core.bounds import minimum_out, quote_bound, reference_bound
 from xorj_core.facts import (
+    NO_QUOTE,
+    Halt,
     MintPosition,
     Mode,
     PortfolioReconciled,
     Quote,
     ReferencePriceObserved,
+    SeenRecord,
+    TradeBasis,
     TradeIntended,
     TradeRefused,
     TradeRefusedReason,
@@ -31,17 +34,10 @@ from xorj_core.ids import delta_id, intent_id, trade_id
 from xorj_core.money import value_micro_usd
 from xorj_core.profiles import LIMITS
 
-DECISION_VERSION = 1
+DECISION_VERSION = 2
 RETRY_SOON_MS = 2_000
 RETRY_LATER_MS = 60_000
 AMOUNT_MAX = 2**64 - 1
-
-
-class Halt(IntEnum):
-    """Why the guard says no."""
-
-    KILLED = 1
-    NO_LEASE = 2  # also: control has not been read to its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +83,9 @@ class TradeInputs:
     delta_appended_at_ms: int
     now_ms: int
     mode: Mode
-    halt: Halt | None
+    halt: Halt
     halt_detail: str
+    control_next_offset: int
     settings_version: int  # the newest that was read for this vault; 0 when none was
     settings_enabled: bool
     price_in: PriceRead | None
@@ -256,6 +253,7 @@ def _intended(
         value_micro_usd=value_micro_usd(leg.amount_in_base_units, price_in.fact.decimals, price_in.fact.price_pico_usd),
         verdicts=verdicts,
         expiry_slot=inputs.expiry_slot,
+        basis=basis_of(inputs),
     )
 
 
@@ -271,6 +269,8 @@ def _reference_bound(delta: PortfolioReconciled, leg: Leg, price_in: PriceRead, 
 
 
 def _refused(inputs: TradeInputs, verdicts: list[Verdict], failure: _Failure) -> TradeRefused:
+    quote = inputs.quote
+    unquoted = quote if isinstance(quote, QuoteRefused) else QuoteRefused(TradeRefusedReason.UNSPECIFIED, "")
     return TradeRefused(
         vault=inputs.delta.vault,
         delta_id=delta_id_of(inputs.delta),
@@ -279,7 +279,35 @@ def _refused(inputs: TradeInputs, verdicts: list[Verdict], failure: _Failure) ->
         detail=f"{verdicts[-1].check}: {verdicts[-1].detail}",
         verdicts=tuple(verdicts),
         retry_after_ms=failure.retry_after_ms,
+        basis=basis_of(inputs),
+        quote=quote if isinstance(quote, Quote) else NO_QUOTE,
+        quote_refused=unquoted.reason,
+        quote_detail=unquoted.detail,
     )
+
+
+def basis_of(inputs: TradeInputs) -> TradeBasis:
+    """The inputs as the answer records them; what stands on the log is named by fact id and append time."""
+    limits = inputs.limits
+    return TradeBasis(
+        delta=SeenRecord(fact_id(inputs.delta), inputs.delta_appended_at_ms),
+        now_ms=inputs.now_ms,
+        mode=inputs.mode,
+        halt=inputs.halt,
+        halt_detail=inputs.halt_detail,
+        control_next_offset=inputs.control_next_offset,
+        settings_version=inputs.settings_version,
+        settings_enabled=inputs.settings_enabled,
+        price_in=_seen(inputs.price_in),
+        price_out=_seen(inputs.price_out),
+        delta_age_ms_max=limits.delta_age_ms_max,
+        price_age_ms_max=limits.price_age_ms_max,
+        price_impact_bps_max=limits.price_impact_bps_max,
+    )
+
+
+def _seen(price: PriceRead | None) -> SeenRecord:
+    return SeenRecord() if price is None else SeenRecord(fact_id(price.fact), price.appended_at_ms)
 
 
 def _check(name: str, passed: bool, detail: str, reason: TradeRefusedReason, retry_after_ms: int) -> _Check:

@@ -113,7 +113,12 @@ class Guard:
 
     def verdict(self, vault: bytes | None = None) -> Halted | None:
         """None while `vault` may trade, otherwise why not; None asks for what is not tied to one vault."""
-        return verdict_of(self._view, vault, lease_clock_ns())
+        return self.judged(vault)[1]
+
+    def judged(self, vault: bytes | None = None) -> tuple[int, Halted | None]:
+        """The verdict, and up to where control had been read for it."""
+        view = self._view
+        return view.kill.next_offset, verdict_of(view, vault, lease_clock_ns())
 
     def problem(self) -> str | None:
         """Why the guard cannot do its work (for readiness); a kill or a lapsed lease is no such problem."""

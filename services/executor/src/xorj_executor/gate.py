@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from xorj_core.trade import Halt
+from xorj_core.facts import Halt
 from xorj_halt.guard import Guard
 from xorj_halt.view import HaltReason
 
@@ -21,5 +21,9 @@ class GuardGate:
 
     def verdict(self, vault: bytes) -> tuple[Halt, str] | None:
         """None while trading in this vault is allowed."""
-        halted = self._guard.verdict(vault)
-        return None if halted is None else (_HALTS[halted.reason], halted.detail)
+        return self.judged(vault)[1]
+
+    def judged(self, vault: bytes) -> tuple[int, tuple[Halt, str] | None]:
+        """The verdict, and up to where control had been read for it."""
+        control_next_offset, halted = self._guard.judged(vault)
+        return control_next_offset, None if halted is None else (_HALTS[halted.reason], halted.detail)

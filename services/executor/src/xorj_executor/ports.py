@@ -7,10 +7,10 @@ from typing import Protocol, TypeAlias
 
 from solders.message import MessageV0
 from solders.pubkey import Pubkey
-from xorj_core.facts import Fact, Position
+from xorj_core.facts import Fact, Halt, Position
 from xorj_core.outcome import Landed, VaultRead
 from xorj_core.profiles import Commitment
-from xorj_core.trade import Halt, QuoteRefused
+from xorj_core.trade import QuoteRefused
 
 from xorj_executor.jupiter import Route, RouteWish
 
@@ -26,6 +26,10 @@ class Gate(Protocol):
 
     def verdict(self, vault: bytes) -> tuple[Halt, str] | None:
         """None while trading is allowed, otherwise why not."""
+        ...
+
+    def judged(self, vault: bytes) -> tuple[int, tuple[Halt, str] | None]:
+        """The verdict, and up to where control had been read for it."""
         ...
 
 

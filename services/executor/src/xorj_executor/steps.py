@@ -20,6 +20,7 @@ from xorj_core.facts import (
     AttemptPlanned,
     AttemptStage,
     Fact,
+    Halt,
     Mode,
     Position,
     TradeIntended,
@@ -194,14 +195,15 @@ class Steps:
     def _inputs(self, delta: Delta) -> TradeInputs:
         state = self._books.vault(delta.fact.vault)
         leg = choose_leg(delta.fact)
-        verdict = self._ports.gate.verdict(delta.fact.vault)
+        control_next_offset, verdict = self._ports.gate.judged(delta.fact.vault)
         return TradeInputs(
             delta=delta.fact,
             delta_appended_at_ms=delta.appended_at_ms,
             now_ms=time.time_ns() // 1_000_000,
             mode=self._rules.mode,
-            halt=verdict[0] if verdict else None,
+            halt=verdict[0] if verdict else Halt.UNSPECIFIED,
             halt_detail=verdict[1] if verdict else "",
+            control_next_offset=control_next_offset,
             settings_version=state.settings_version,
             settings_enabled=state.settings_enabled,
             price_in=self._books.prices.get(leg.overweight.mint) if leg else None,

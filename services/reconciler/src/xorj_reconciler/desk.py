@@ -18,6 +18,7 @@ from xorj_core.facts import Fact, PortfolioReconciled, ReconcileDue, Reconciliat
 from xorj_core.facts.common import Position
 from xorj_core.ids import trade_id
 from xorj_core.reconcile import (
+    DECISION_VERSION,
     LookAgain,
     ReconciliationInputs,
     Refusal,
@@ -32,7 +33,6 @@ from xorj_reconciler.market import Market
 from xorj_reconciler.state import VaultState, causes_in_force, may_be_looked_at, next_due, unanswered
 from xorj_reconciler.vaults import VaultReader
 
-DECISION_VERSION: Final = 1
 LOOKERS: Final = 8
 READ_BACK_S_MAX: Final = 10.0
 """An answer that has not come back by then was not written, or its partition has moved."""

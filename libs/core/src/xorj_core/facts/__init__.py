@@ -7,7 +7,7 @@
 from typing import TypeAlias
 
 from xorj_core.canonical import encode_value
-from xorj_core.facts.common import HaltScope, Position, RiskProfile, TargetWeight, Verdict
+from xorj_core.facts.common import HaltScope, Position, RiskProfile, SeenRecord, TargetWeight, Verdict
 from xorj_core.facts.confirmations import (
     AttemptFailed,
     AttemptStage,
@@ -21,9 +21,11 @@ from xorj_core.facts.dead_letters import DeadLettered
 from xorj_core.facts.heartbeats import Acknowledgement, AuditHeartbeat, Covered, Echo, HaltState, ServiceHeartbeat
 from xorj_core.facts.observations import Mode, ServiceStarted
 from xorj_core.facts.portfolio_deltas import (
+    Holding,
     MintPosition,
     PortfolioReconciled,
     ReconcileDue,
+    ReconciliationBasis,
     ReconciliationRefused,
     ReconciliationRefusedReason,
 )
@@ -37,9 +39,12 @@ from xorj_core.facts.strategies import (
     SkippedTrader,
 )
 from xorj_core.facts.trade_intents import (
+    NO_QUOTE,
     AttemptPlanned,
+    Halt,
     LookupTable,
     Quote,
+    TradeBasis,
     TradeIntended,
     TradeRefused,
     TradeRefusedReason,
@@ -81,6 +86,7 @@ def fact_id(fact: Fact) -> bytes:
 
 
 __all__ = [
+    "NO_QUOTE",
     "Acknowledgement",
     "AttemptFailed",
     "AttemptPlanned",
@@ -90,8 +96,10 @@ __all__ = [
     "DeadLettered",
     "Echo",
     "Fact",
+    "Halt",
     "HaltScope",
     "HaltState",
+    "Holding",
     "KillCommanded",
     "LookupTable",
     "MintPosition",
@@ -104,10 +112,12 @@ __all__ = [
     "RankingRefused",
     "RankingRefusedReason",
     "ReconcileDue",
+    "ReconciliationBasis",
     "ReconciliationRefused",
     "ReconciliationRefusedReason",
     "ReferencePriceObserved",
     "RiskProfile",
+    "SeenRecord",
     "ServiceHeartbeat",
     "ServiceStarted",
     "SettingsChanged",
@@ -115,6 +125,7 @@ __all__ = [
     "SigningRefusedReason",
     "SkippedTrader",
     "TargetWeight",
+    "TradeBasis",
     "TradeConfirmed",
     "TradeExpired",
     "TradeFinalized",

@@ -35,6 +35,14 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenRecord:
+    """A record that a decision took into account; the fact id is empty where there was none."""
+
+    fact_id: bytes = b""
+    appended_at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class TargetWeight:
     """Share of a portfolio's value wanted in one mint."""
 

@@ -1,10 +1,10 @@
 """Holdings against targets: topic portfolio-deltas."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import ClassVar
 
-from xorj_core.facts.common import RiskProfile
+from xorj_core.facts.common import RiskProfile, SeenRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,34 @@ class MintPosition:
     target_weight_bps: int
     target_value_micro_usd: int
     difference_micro_usd: int  # value minus target: positive is overweight
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a vault holds of one mint."""
+
+    mint: bytes
+    amount_base_units: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReconciliationBasis:
+    """What a comparison or its refusal rests on beside the facts that it names: enough to decide it again."""
+
+    settings_fact_id: bytes = b""  # empty: none known
+    ranking_fact_id: bytes = b""
+    prices: tuple[SeenRecord, ...] = ()  # of the owner's allowed mints, ordered by fact id
+    vault_was_read: bool = False  # the fields of the vault hold only then
+    unreadable_detail: str = ""
+    slot: int = 0
+    owner: bytes = b""
+    enabled: bool = False
+    trade_seq: int = 0
+    holdings: tuple[Holding, ...] = ()  # ordered by mint
+    now_ms: int = 0
+    price_age_ms_max: int = 0
+    retry_soon_ms: int = 0
+    retry_later_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +72,7 @@ class PortfolioReconciled:
     total_value_micro_usd: int
     positions: tuple[MintPosition, ...]  # ordered by mint
     in_balance: bool  # nothing to trade: every difference is inside the dead band
+    basis: ReconciliationBasis = field(default_factory=ReconciliationBasis)
 
 
 class ReconciliationRefusedReason(IntEnum):
@@ -72,6 +101,7 @@ class ReconciliationRefused:
     reason: ReconciliationRefusedReason
     detail: str
     retry_after_ms: int
+    basis: ReconciliationBasis = field(default_factory=ReconciliationBasis)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """Decisions to trade and planned attempts: topic trade-intents."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
-from xorj_core.facts.common import Verdict
+from xorj_core.facts.common import SeenRecord, Verdict
+from xorj_core.facts.observations import Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,36 @@ class Quote:
     price_impact_bps: int
     pools: tuple[bytes, ...]
     body_sha256: bytes  # of the answer as received
+
+
+NO_QUOTE: Final = Quote("", 0, 0, 0, 0, (), b"")
+
+
+class Halt(IntEnum):
+    """Why the guard says no."""
+
+    UNSPECIFIED = 0  # it does not
+    KILLED = 1
+    NO_LEASE = 2  # also: control has not been read to its end
+
+
+@dataclass(frozen=True, slots=True)
+class TradeBasis:
+    """What the answer to a delta rests on beside the facts that it names: enough to decide it again."""
+
+    delta: SeenRecord = field(default_factory=SeenRecord)
+    now_ms: int = 0
+    mode: Mode = Mode.UNSPECIFIED
+    halt: Halt = Halt.UNSPECIFIED
+    halt_detail: str = ""
+    control_next_offset: int = 0  # control had been read up to here
+    settings_version: int = 0  # the newest that was read for this vault; 0: none
+    settings_enabled: bool = False
+    price_in: SeenRecord = field(default_factory=SeenRecord)
+    price_out: SeenRecord = field(default_factory=SeenRecord)
+    delta_age_ms_max: int = 0
+    price_age_ms_max: int = 0
+    price_impact_bps_max: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +77,7 @@ class TradeIntended:
     value_micro_usd: int
     verdicts: tuple[Verdict, ...]
     expiry_slot: int = 0  # no attempt may expire later: an intent without attempts ends too
+    basis: TradeBasis = field(default_factory=TradeBasis)
 
 
 class TradeRefusedReason(IntEnum):
@@ -79,6 +111,10 @@ class TradeRefused:
     detail: str
     verdicts: tuple[Verdict, ...]
     retry_after_ms: int
+    basis: TradeBasis = field(default_factory=TradeBasis)
+    quote: Quote = NO_QUOTE  # the venue's offer
+    quote_refused: TradeRefusedReason = TradeRefusedReason.UNSPECIFIED  # why there was none; none was asked for
+    quote_detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

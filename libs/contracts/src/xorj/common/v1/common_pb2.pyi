@@ -86,6 +86,31 @@ class Position(_message.Message):
 Global___Position: _TypeAlias = Position  # noqa: Y015
 
 @_typing.final
+class SeenRecord(_message.Message):
+    """A record that a decision took into account: the id of its fact, and when the broker appended it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FACT_ID_FIELD_NUMBER: _builtins.int
+    APPENDED_AT_MS_FIELD_NUMBER: _builtins.int
+    fact_id: _builtins.bytes
+    """empty where there was none"""
+    appended_at_ms: _builtins.int
+    def __init__(
+        self,
+        *,
+        fact_id: _builtins.bytes = ...,
+        appended_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appended_at_ms", b"appended_at_ms", "fact_id", b"fact_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SeenRecord: _TypeAlias = SeenRecord  # noqa: Y015
+
+@_typing.final
 class TargetWeight(_message.Message):
     """Share of a portfolio's value wanted in one mint."""
 

@@ -67,6 +67,95 @@ class PortfolioReconciled(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ReconciliationBasis(_message.Message):
+        """What the comparison or its refusal rests on beside the facts that it names: enough to decide it again."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        SETTINGS_FACT_ID_FIELD_NUMBER: _builtins.int
+        RANKING_FACT_ID_FIELD_NUMBER: _builtins.int
+        PRICES_FIELD_NUMBER: _builtins.int
+        VAULT_WAS_READ_FIELD_NUMBER: _builtins.int
+        UNREADABLE_DETAIL_FIELD_NUMBER: _builtins.int
+        SLOT_FIELD_NUMBER: _builtins.int
+        OWNER_FIELD_NUMBER: _builtins.int
+        ENABLED_FIELD_NUMBER: _builtins.int
+        TRADE_SEQ_FIELD_NUMBER: _builtins.int
+        HOLDINGS_FIELD_NUMBER: _builtins.int
+        NOW_MS_FIELD_NUMBER: _builtins.int
+        PRICE_AGE_MS_MAX_FIELD_NUMBER: _builtins.int
+        RETRY_SOON_MS_FIELD_NUMBER: _builtins.int
+        RETRY_LATER_MS_FIELD_NUMBER: _builtins.int
+        settings_fact_id: _builtins.bytes
+        """empty: none known"""
+        ranking_fact_id: _builtins.bytes
+        """empty: none known"""
+        vault_was_read: _builtins.bool
+        """the fields of the vault hold only then"""
+        unreadable_detail: _builtins.str
+        """why it was not read"""
+        slot: _builtins.int
+        owner: _builtins.bytes
+        enabled: _builtins.bool
+        trade_seq: _builtins.int
+        now_ms: _builtins.int
+        """clock of the reconciler"""
+        price_age_ms_max: _builtins.int
+        retry_soon_ms: _builtins.int
+        retry_later_ms: _builtins.int
+        @_builtins.property
+        def prices(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.SeenRecord]:
+            """of the owner's allowed mints, in the order of their fact ids"""
+
+        @_builtins.property
+        def holdings(self) -> _containers.RepeatedCompositeFieldContainer[Global___PortfolioReconciled.Holding]:
+            """ordered by mint"""
+
+        def __init__(
+            self,
+            *,
+            settings_fact_id: _builtins.bytes = ...,
+            ranking_fact_id: _builtins.bytes = ...,
+            prices: _abc.Iterable[_common_pb2.SeenRecord] | None = ...,
+            vault_was_read: _builtins.bool = ...,
+            unreadable_detail: _builtins.str = ...,
+            slot: _builtins.int = ...,
+            owner: _builtins.bytes = ...,
+            enabled: _builtins.bool = ...,
+            trade_seq: _builtins.int = ...,
+            holdings: _abc.Iterable[Global___PortfolioReconciled.Holding] | None = ...,
+            now_ms: _builtins.int = ...,
+            price_age_ms_max: _builtins.int = ...,
+            retry_soon_ms: _builtins.int = ...,
+            retry_later_ms: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["enabled", b"enabled", "holdings", b"holdings", "now_ms", b"now_ms", "owner", b"owner", "price_age_ms_max", b"price_age_ms_max", "prices", b"prices", "ranking_fact_id", b"ranking_fact_id", "retry_later_ms", b"retry_later_ms", "retry_soon_ms", b"retry_soon_ms", "settings_fact_id", b"settings_fact_id", "slot", b"slot", "trade_seq", b"trade_seq", "unreadable_detail", b"unreadable_detail", "vault_was_read", b"vault_was_read"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Holding(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        MINT_FIELD_NUMBER: _builtins.int
+        AMOUNT_BASE_UNITS_FIELD_NUMBER: _builtins.int
+        mint: _builtins.bytes
+        amount_base_units: _builtins.int
+        def __init__(
+            self,
+            *,
+            mint: _builtins.bytes = ...,
+            amount_base_units: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_base_units", b"amount_base_units", "mint", b"mint"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     VAULT_FIELD_NUMBER: _builtins.int
     TRIGGER_FACT_ID_FIELD_NUMBER: _builtins.int
     SNAPSHOT_SLOT_FIELD_NUMBER: _builtins.int
@@ -83,6 +172,7 @@ class PortfolioReconciled(_message.Message):
     TOTAL_VALUE_MICRO_USD_FIELD_NUMBER: _builtins.int
     POSITIONS_FIELD_NUMBER: _builtins.int
     IN_BALANCE_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
     vault: _builtins.bytes
     """32 bytes"""
     trigger_fact_id: _builtins.bytes
@@ -106,6 +196,8 @@ class PortfolioReconciled(_message.Message):
     def positions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PortfolioReconciled.MintPosition]:
         """ordered by mint"""
 
+    @_builtins.property
+    def basis(self) -> Global___PortfolioReconciled.ReconciliationBasis: ...
     def __init__(
         self,
         *,
@@ -125,10 +217,11 @@ class PortfolioReconciled(_message.Message):
         total_value_micro_usd: _builtins.int = ...,
         positions: _abc.Iterable[Global___PortfolioReconciled.MintPosition] | None = ...,
         in_balance: _builtins.bool = ...,
+        basis: Global___PortfolioReconciled.ReconciliationBasis | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dead_band_bps", b"dead_band_bps", "in_balance", b"in_balance", "positions", b"positions", "profile", b"profile", "ranking_fact_id", b"ranking_fact_id", "settings_fact_id", b"settings_fact_id", "settings_version", b"settings_version", "slippage_bps_max", b"slippage_bps_max", "snapshot_slot", b"snapshot_slot", "total_value_micro_usd", b"total_value_micro_usd", "trade_value_micro_usd_max", b"trade_value_micro_usd_max", "trade_value_micro_usd_min", b"trade_value_micro_usd_min", "trader", b"trader", "trigger_fact_id", b"trigger_fact_id", "vault", b"vault", "vault_trade_seq", b"vault_trade_seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "dead_band_bps", b"dead_band_bps", "in_balance", b"in_balance", "positions", b"positions", "profile", b"profile", "ranking_fact_id", b"ranking_fact_id", "settings_fact_id", b"settings_fact_id", "settings_version", b"settings_version", "slippage_bps_max", b"slippage_bps_max", "snapshot_slot", b"snapshot_slot", "total_value_micro_usd", b"total_value_micro_usd", "trade_value_micro_usd_max", b"trade_value_micro_usd_max", "trade_value_micro_usd_min", b"trade_value_micro_usd_min", "trader", b"trader", "trigger_fact_id", b"trigger_fact_id", "vault", b"vault", "vault_trade_seq", b"vault_trade_seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,17 +22,18 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from xorj.portfolio_deltas.v1 import portfolio_reconciled_pb2 as xorj_dot_portfolio__deltas_dot_v1_dot_portfolio__reconciled__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5xorj/portfolio_deltas/v1/reconciliation_refused.proto\x12\x18xorj.portfolio_deltas.v1\"\xb7\x03\n\x15ReconciliationRefused\x12\r\n\x05vault\x18\x01 \x01(\x0c\x12\x17\n\x0ftrigger_fact_id\x18\x02 \x01(\x0c\x12\x46\n\x06reason\x18\x03 \x01(\x0e\x32\x36.xorj.portfolio_deltas.v1.ReconciliationRefused.Reason\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x05 \x01(\r\"\x85\x02\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12REASON_NO_SETTINGS\x10\x01\x12\x13\n\x0fREASON_DISABLED\x10\x02\x12\x15\n\x11REASON_NO_RANKING\x10\x03\x12\x1d\n\x19REASON_NO_ELIGIBLE_TRADER\x10\x04\x12\x18\n\x14REASON_PRICE_MISSING\x10\x05\x12\x16\n\x12REASON_PRICE_STALE\x10\x06\x12\x1b\n\x17REASON_VAULT_UNREADABLE\x10\x07\x12\x16\n\x12REASON_VAULT_EMPTY\x10\x08\x12\x19\n\x15REASON_OWNER_MISMATCH\x10\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5xorj/portfolio_deltas/v1/reconciliation_refused.proto\x12\x18xorj.portfolio_deltas.v1\x1a\x33xorj/portfolio_deltas/v1/portfolio_reconciled.proto\"\x89\x04\n\x15ReconciliationRefused\x12\r\n\x05vault\x18\x01 \x01(\x0c\x12\x17\n\x0ftrigger_fact_id\x18\x02 \x01(\x0c\x12\x46\n\x06reason\x18\x03 \x01(\x0e\x32\x36.xorj.portfolio_deltas.v1.ReconciliationRefused.Reason\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x05 \x01(\r\x12P\n\x05\x62\x61sis\x18\x06 \x01(\x0b\x32\x41.xorj.portfolio_deltas.v1.PortfolioReconciled.ReconciliationBasis\"\x85\x02\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12REASON_NO_SETTINGS\x10\x01\x12\x13\n\x0fREASON_DISABLED\x10\x02\x12\x15\n\x11REASON_NO_RANKING\x10\x03\x12\x1d\n\x19REASON_NO_ELIGIBLE_TRADER\x10\x04\x12\x18\n\x14REASON_PRICE_MISSING\x10\x05\x12\x16\n\x12REASON_PRICE_STALE\x10\x06\x12\x1b\n\x17REASON_VAULT_UNREADABLE\x10\x07\x12\x16\n\x12REASON_VAULT_EMPTY\x10\x08\x12\x19\n\x15REASON_OWNER_MISMATCH\x10\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'xorj.portfolio_deltas.v1.reconciliation_refused_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RECONCILIATIONREFUSED']._serialized_start=84
-  _globals['_RECONCILIATIONREFUSED']._serialized_end=523
-  _globals['_RECONCILIATIONREFUSED_REASON']._serialized_start=262
-  _globals['_RECONCILIATIONREFUSED_REASON']._serialized_end=523
+  _globals['_RECONCILIATIONREFUSED']._serialized_start=137
+  _globals['_RECONCILIATIONREFUSED']._serialized_end=658
+  _globals['_RECONCILIATIONREFUSED_REASON']._serialized_start=397
+  _globals['_RECONCILIATIONREFUSED_REASON']._serialized_end=658
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ isort:skip_file
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from xorj.portfolio_deltas.v1 import portfolio_reconciled_pb2 as _portfolio_reconciled_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -57,11 +58,14 @@ class ReconciliationRefused(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_MS_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
     vault: _builtins.bytes
     trigger_fact_id: _builtins.bytes
     reason: Global___ReconciliationRefused.Reason.ValueType
     detail: _builtins.str
     retry_after_ms: _builtins.int
+    @_builtins.property
+    def basis(self) -> _portfolio_reconciled_pb2.PortfolioReconciled.ReconciliationBasis: ...
     def __init__(
         self,
         *,
@@ -70,10 +74,11 @@ class ReconciliationRefused(_message.Message):
         reason: Global___ReconciliationRefused.Reason.ValueType = ...,
         detail: _builtins.str = ...,
         retry_after_ms: _builtins.int = ...,
+        basis: _portfolio_reconciled_pb2.PortfolioReconciled.ReconciliationBasis | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "reason", b"reason", "retry_after_ms", b"retry_after_ms", "trigger_fact_id", b"trigger_fact_id", "vault", b"vault"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "detail", b"detail", "reason", b"reason", "retry_after_ms", b"retry_after_ms", "trigger_fact_id", b"trigger_fact_id", "vault", b"vault"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,17 +23,22 @@ _sym_db = _symbol_database.Default()
 
 
 from xorj.common.v1 import common_pb2 as xorj_dot_common_dot_v1_dot_common__pb2
+from xorj.observations.v1 import service_started_pb2 as xorj_dot_observations_dot_v1_dot_service__started__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*xorj/trade_intents/v1/trade_intended.proto\x12\x15xorj.trade_intents.v1\x1a\x1bxorj/common/v1/common.proto\"\xce\x05\n\rTradeIntended\x12\x11\n\tintent_id\x18\x01 \x01(\x0c\x12\x10\n\x08trade_id\x18\x02 \x01(\x0c\x12\r\n\x05vault\x18\x03 \x01(\x0c\x12\x11\n\ttrade_seq\x18\x04 \x01(\x04\x12\x10\n\x08\x64\x65lta_id\x18\x05 \x01(\x0c\x12\x0f\n\x07mint_in\x18\x06 \x01(\x0c\x12\x10\n\x08mint_out\x18\x07 \x01(\x0c\x12\x1c\n\x14\x61mount_in_base_units\x18\x08 \x01(\x04\x12!\n\x19\x61mount_out_min_base_units\x18\t \x01(\x04\x12\x18\n\x10slippage_bps_max\x18\n \x01(\r\x12\x39\n\x05quote\x18\x0b \x01(\x0b\x32*.xorj.trade_intents.v1.TradeIntended.Quote\x12\x18\n\x10price_in_fact_id\x18\x0c \x01(\x0c\x12\x19\n\x11price_out_fact_id\x18\r \x01(\x0c\x12\x19\n\x11price_in_pico_usd\x18\x0e \x01(\x04\x12\x1a\n\x12price_out_pico_usd\x18\x0f \x01(\x04\x12\x13\n\x0b\x64\x65\x63imals_in\x18\x10 \x01(\r\x12\x14\n\x0c\x64\x65\x63imals_out\x18\x11 \x01(\r\x12\x17\n\x0fvalue_micro_usd\x18\x12 \x01(\x04\x12)\n\x08verdicts\x18\x13 \x03(\x0b\x32\x17.xorj.common.v1.Verdict\x12\x13\n\x0b\x65xpiry_slot\x18\x14 \x01(\x04\x1a\xba\x01\n\x05Quote\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x1c\n\x14\x61mount_in_base_units\x18\x02 \x01(\x04\x12\x1d\n\x15\x61mount_out_base_units\x18\x03 \x01(\x04\x12\'\n\x1f\x61mount_out_threshold_base_units\x18\x04 \x01(\x04\x12\x18\n\x10price_impact_bps\x18\x05 \x01(\r\x12\r\n\x05pools\x18\x06 \x03(\x0c\x12\x13\n\x0b\x62ody_sha256\x18\x07 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*xorj/trade_intents/v1/trade_intended.proto\x12\x15xorj.trade_intents.v1\x1a\x1bxorj/common/v1/common.proto\x1a*xorj/observations/v1/service_started.proto\"\xa1\n\n\rTradeIntended\x12\x11\n\tintent_id\x18\x01 \x01(\x0c\x12\x10\n\x08trade_id\x18\x02 \x01(\x0c\x12\r\n\x05vault\x18\x03 \x01(\x0c\x12\x11\n\ttrade_seq\x18\x04 \x01(\x04\x12\x10\n\x08\x64\x65lta_id\x18\x05 \x01(\x0c\x12\x0f\n\x07mint_in\x18\x06 \x01(\x0c\x12\x10\n\x08mint_out\x18\x07 \x01(\x0c\x12\x1c\n\x14\x61mount_in_base_units\x18\x08 \x01(\x04\x12!\n\x19\x61mount_out_min_base_units\x18\t \x01(\x04\x12\x18\n\x10slippage_bps_max\x18\n \x01(\r\x12\x39\n\x05quote\x18\x0b \x01(\x0b\x32*.xorj.trade_intents.v1.TradeIntended.Quote\x12\x18\n\x10price_in_fact_id\x18\x0c \x01(\x0c\x12\x19\n\x11price_out_fact_id\x18\r \x01(\x0c\x12\x19\n\x11price_in_pico_usd\x18\x0e \x01(\x04\x12\x1a\n\x12price_out_pico_usd\x18\x0f \x01(\x04\x12\x13\n\x0b\x64\x65\x63imals_in\x18\x10 \x01(\r\x12\x14\n\x0c\x64\x65\x63imals_out\x18\x11 \x01(\r\x12\x17\n\x0fvalue_micro_usd\x18\x12 \x01(\x04\x12)\n\x08verdicts\x18\x13 \x03(\x0b\x32\x17.xorj.common.v1.Verdict\x12\x13\n\x0b\x65xpiry_slot\x18\x14 \x01(\x04\x12>\n\x05\x62\x61sis\x18\x15 \x01(\x0b\x32/.xorj.trade_intents.v1.TradeIntended.TradeBasis\x1a\xba\x01\n\x05Quote\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x1c\n\x14\x61mount_in_base_units\x18\x02 \x01(\x04\x12\x1d\n\x15\x61mount_out_base_units\x18\x03 \x01(\x04\x12\'\n\x1f\x61mount_out_threshold_base_units\x18\x04 \x01(\x04\x12\x18\n\x10price_impact_bps\x18\x05 \x01(\r\x12\r\n\x05pools\x18\x06 \x03(\x0c\x12\x13\n\x0b\x62ody_sha256\x18\x07 \x01(\x0c\x1a\xce\x03\n\nTradeBasis\x12)\n\x05\x64\x65lta\x18\x01 \x01(\x0b\x32\x1a.xorj.common.v1.SeenRecord\x12\x0e\n\x06now_ms\x18\x02 \x01(\x04\x12\x37\n\x04mode\x18\x03 \x01(\x0e\x32).xorj.observations.v1.ServiceStarted.Mode\x12\x37\n\x04halt\x18\x04 \x01(\x0e\x32).xorj.trade_intents.v1.TradeIntended.Halt\x12\x13\n\x0bhalt_detail\x18\x05 \x01(\t\x12\x1b\n\x13\x63ontrol_next_offset\x18\x06 \x01(\x04\x12\x18\n\x10settings_version\x18\x07 \x01(\x04\x12\x18\n\x10settings_enabled\x18\x08 \x01(\x08\x12,\n\x08price_in\x18\t \x01(\x0b\x32\x1a.xorj.common.v1.SeenRecord\x12-\n\tprice_out\x18\n \x01(\x0b\x32\x1a.xorj.common.v1.SeenRecord\x12\x18\n\x10\x64\x65lta_age_ms_max\x18\x0b \x01(\r\x12\x18\n\x10price_age_ms_max\x18\x0c \x01(\r\x12\x1c\n\x14price_impact_bps_max\x18\r \x01(\r\"@\n\x04Halt\x12\x14\n\x10HALT_UNSPECIFIED\x10\x00\x12\x0f\n\x0bHALT_KILLED\x10\x01\x12\x11\n\rHALT_NO_LEASE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'xorj.trade_intents.v1.trade_intended_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRADEINTENDED']._serialized_start=99
-  _globals['_TRADEINTENDED']._serialized_end=817
-  _globals['_TRADEINTENDED_QUOTE']._serialized_start=631
-  _globals['_TRADEINTENDED_QUOTE']._serialized_end=817
+  _globals['_TRADEINTENDED']._serialized_start=143
+  _globals['_TRADEINTENDED']._serialized_end=1456
+  _globals['_TRADEINTENDED_QUOTE']._serialized_start=739
+  _globals['_TRADEINTENDED_QUOTE']._serialized_end=925
+  _globals['_TRADEINTENDED_TRADEBASIS']._serialized_start=928
+  _globals['_TRADEINTENDED_TRADEBASIS']._serialized_end=1390
+  _globals['_TRADEINTENDED_HALT']._serialized_start=1392
+  _globals['_TRADEINTENDED_HALT']._serialized_end=1456
 # @@protoc_insertion_point(module_scope)

@@ -7,7 +7,9 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from xorj.common.v1 import common_pb2 as _common_pb2
+from xorj.observations.v1 import service_started_pb2 as _service_started_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -24,6 +26,27 @@ class TradeIntended(_message.Message):
     """One leg for one vault, decided from one delta. A published intent has exactly two ends: finalized or expired."""
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    class _Halt:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _HaltEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[TradeIntended._Halt.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        HALT_UNSPECIFIED: TradeIntended._Halt.ValueType  # 0
+        """it does not"""
+        HALT_KILLED: TradeIntended._Halt.ValueType  # 1
+        HALT_NO_LEASE: TradeIntended._Halt.ValueType  # 2
+        """also: control has not been read to its end"""
+
+    class Halt(_Halt, metaclass=_HaltEnumTypeWrapper):
+        """Why the guard says no."""
+
+    HALT_UNSPECIFIED: TradeIntended.Halt.ValueType  # 0
+    """it does not"""
+    HALT_KILLED: TradeIntended.Halt.ValueType  # 1
+    HALT_NO_LEASE: TradeIntended.Halt.ValueType  # 2
+    """also: control has not been read to its end"""
 
     @_typing.final
     class Quote(_message.Message):
@@ -63,6 +86,67 @@ class TradeIntended(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class TradeBasis(_message.Message):
+        """What the answer to a delta rests on beside the facts that it names: enough to decide it again."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        DELTA_FIELD_NUMBER: _builtins.int
+        NOW_MS_FIELD_NUMBER: _builtins.int
+        MODE_FIELD_NUMBER: _builtins.int
+        HALT_FIELD_NUMBER: _builtins.int
+        HALT_DETAIL_FIELD_NUMBER: _builtins.int
+        CONTROL_NEXT_OFFSET_FIELD_NUMBER: _builtins.int
+        SETTINGS_VERSION_FIELD_NUMBER: _builtins.int
+        SETTINGS_ENABLED_FIELD_NUMBER: _builtins.int
+        PRICE_IN_FIELD_NUMBER: _builtins.int
+        PRICE_OUT_FIELD_NUMBER: _builtins.int
+        DELTA_AGE_MS_MAX_FIELD_NUMBER: _builtins.int
+        PRICE_AGE_MS_MAX_FIELD_NUMBER: _builtins.int
+        PRICE_IMPACT_BPS_MAX_FIELD_NUMBER: _builtins.int
+        now_ms: _builtins.int
+        """clock of the executor"""
+        mode: _service_started_pb2.ServiceStarted.Mode.ValueType
+        halt: Global___TradeIntended.Halt.ValueType
+        halt_detail: _builtins.str
+        control_next_offset: _builtins.int
+        """control had been read up to here"""
+        settings_version: _builtins.int
+        """the newest that was read for this vault; 0: none"""
+        settings_enabled: _builtins.bool
+        delta_age_ms_max: _builtins.int
+        price_age_ms_max: _builtins.int
+        price_impact_bps_max: _builtins.int
+        @_builtins.property
+        def delta(self) -> _common_pb2.SeenRecord: ...
+        @_builtins.property
+        def price_in(self) -> _common_pb2.SeenRecord: ...
+        @_builtins.property
+        def price_out(self) -> _common_pb2.SeenRecord: ...
+        def __init__(
+            self,
+            *,
+            delta: _common_pb2.SeenRecord | None = ...,
+            now_ms: _builtins.int = ...,
+            mode: _service_started_pb2.ServiceStarted.Mode.ValueType = ...,
+            halt: Global___TradeIntended.Halt.ValueType = ...,
+            halt_detail: _builtins.str = ...,
+            control_next_offset: _builtins.int = ...,
+            settings_version: _builtins.int = ...,
+            settings_enabled: _builtins.bool = ...,
+            price_in: _common_pb2.SeenRecord | None = ...,
+            price_out: _common_pb2.SeenRecord | None = ...,
+            delta_age_ms_max: _builtins.int = ...,
+            price_age_ms_max: _builtins.int = ...,
+            price_impact_bps_max: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["delta", b"delta", "price_in", b"price_in", "price_out", b"price_out"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["control_next_offset", b"control_next_offset", "delta", b"delta", "delta_age_ms_max", b"delta_age_ms_max", "halt", b"halt", "halt_detail", b"halt_detail", "mode", b"mode", "now_ms", b"now_ms", "price_age_ms_max", b"price_age_ms_max", "price_impact_bps_max", b"price_impact_bps_max", "price_in", b"price_in", "price_out", b"price_out", "settings_enabled", b"settings_enabled", "settings_version", b"settings_version"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     INTENT_ID_FIELD_NUMBER: _builtins.int
     TRADE_ID_FIELD_NUMBER: _builtins.int
     VAULT_FIELD_NUMBER: _builtins.int
@@ -83,6 +167,7 @@ class TradeIntended(_message.Message):
     VALUE_MICRO_USD_FIELD_NUMBER: _builtins.int
     VERDICTS_FIELD_NUMBER: _builtins.int
     EXPIRY_SLOT_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
     intent_id: _builtins.bytes
     """32 bytes"""
     trade_id: _builtins.bytes
@@ -109,6 +194,8 @@ class TradeIntended(_message.Message):
     def quote(self) -> Global___TradeIntended.Quote: ...
     @_builtins.property
     def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Verdict]: ...
+    @_builtins.property
+    def basis(self) -> Global___TradeIntended.TradeBasis: ...
     def __init__(
         self,
         *,
@@ -132,10 +219,11 @@ class TradeIntended(_message.Message):
         value_micro_usd: _builtins.int = ...,
         verdicts: _abc.Iterable[_common_pb2.Verdict] | None = ...,
         expiry_slot: _builtins.int = ...,
+        basis: Global___TradeIntended.TradeBasis | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["quote", b"quote"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "quote", b"quote"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_in_base_units", b"amount_in_base_units", "amount_out_min_base_units", b"amount_out_min_base_units", "decimals_in", b"decimals_in", "decimals_out", b"decimals_out", "delta_id", b"delta_id", "expiry_slot", b"expiry_slot", "intent_id", b"intent_id", "mint_in", b"mint_in", "mint_out", b"mint_out", "price_in_fact_id", b"price_in_fact_id", "price_in_pico_usd", b"price_in_pico_usd", "price_out_fact_id", b"price_out_fact_id", "price_out_pico_usd", b"price_out_pico_usd", "quote", b"quote", "slippage_bps_max", b"slippage_bps_max", "trade_id", b"trade_id", "trade_seq", b"trade_seq", "value_micro_usd", b"value_micro_usd", "vault", b"vault", "verdicts", b"verdicts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_in_base_units", b"amount_in_base_units", "amount_out_min_base_units", b"amount_out_min_base_units", "basis", b"basis", "decimals_in", b"decimals_in", "decimals_out", b"decimals_out", "delta_id", b"delta_id", "expiry_slot", b"expiry_slot", "intent_id", b"intent_id", "mint_in", b"mint_in", "mint_out", b"mint_out", "price_in_fact_id", b"price_in_fact_id", "price_in_pico_usd", b"price_in_pico_usd", "price_out_fact_id", b"price_out_fact_id", "price_out_pico_usd", b"price_out_pico_usd", "quote", b"quote", "slippage_bps_max", b"slippage_bps_max", "trade_id", b"trade_id", "trade_seq", b"trade_seq", "value_micro_usd", b"value_micro_usd", "vault", b"vault", "verdicts", b"verdicts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,17 +23,18 @@ _sym_db = _symbol_database.Default()
 
 
 from xorj.common.v1 import common_pb2 as xorj_dot_common_dot_v1_dot_common__pb2
+from xorj.trade_intents.v1 import trade_intended_pb2 as xorj_dot_trade__intents_dot_v1_dot_trade__intended__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)xorj/trade_intents/v1/trade_refused.proto\x12\x15xorj.trade_intents.v1\x1a\x1bxorj/common/v1/common.proto\"\x9d\x04\n\x0cTradeRefused\x12\r\n\x05vault\x18\x01 \x01(\x0c\x12\x10\n\x08\x64\x65lta_id\x18\x02 \x01(\x0c\x12\x11\n\ttrade_seq\x18\x03 \x01(\x04\x12:\n\x06reason\x18\x04 \x01(\x0e\x32*.xorj.trade_intents.v1.TradeRefused.Reason\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12)\n\x08verdicts\x18\x06 \x03(\x0b\x32\x17.xorj.common.v1.Verdict\x12\x16\n\x0eretry_after_ms\x18\x07 \x01(\r\"\xc9\x02\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x11\n\rREASON_KILLED\x10\x01\x12\x13\n\x0fREASON_NO_LEASE\x10\x02\x12\x17\n\x13REASON_OBSERVE_MODE\x10\x03\x12\x18\n\x14REASON_BELOW_MINIMUM\x10\x04\x12\x19\n\x15REASON_LIMIT_EXCEEDED\x10\x05\x12\x16\n\x12REASON_PRICE_STALE\x10\x06\x12\x1c\n\x18REASON_QUOTE_UNAVAILABLE\x10\x07\x12\x18\n\x14REASON_QUOTE_INVALID\x10\x08\x12\x13\n\x0fREASON_SLIPPAGE\x10\t\x12\x1b\n\x17REASON_SETTINGS_CHANGED\x10\n\x12\x17\n\x13REASON_PRICE_IMPACT\x10\x0b\x12\x16\n\x12REASON_DELTA_STALE\x10\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)xorj/trade_intents/v1/trade_refused.proto\x12\x15xorj.trade_intents.v1\x1a\x1bxorj/common/v1/common.proto\x1a*xorj/trade_intents/v1/trade_intended.proto\"\xf1\x05\n\x0cTradeRefused\x12\r\n\x05vault\x18\x01 \x01(\x0c\x12\x10\n\x08\x64\x65lta_id\x18\x02 \x01(\x0c\x12\x11\n\ttrade_seq\x18\x03 \x01(\x04\x12:\n\x06reason\x18\x04 \x01(\x0e\x32*.xorj.trade_intents.v1.TradeRefused.Reason\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12)\n\x08verdicts\x18\x06 \x03(\x0b\x32\x17.xorj.common.v1.Verdict\x12\x16\n\x0eretry_after_ms\x18\x07 \x01(\r\x12>\n\x05\x62\x61sis\x18\x08 \x01(\x0b\x32/.xorj.trade_intents.v1.TradeIntended.TradeBasis\x12\x39\n\x05quote\x18\t \x01(\x0b\x32*.xorj.trade_intents.v1.TradeIntended.Quote\x12\x41\n\rquote_refused\x18\n \x01(\x0e\x32*.xorj.trade_intents.v1.TradeRefused.Reason\x12\x14\n\x0cquote_detail\x18\x0b \x01(\t\"\xc9\x02\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x11\n\rREASON_KILLED\x10\x01\x12\x13\n\x0fREASON_NO_LEASE\x10\x02\x12\x17\n\x13REASON_OBSERVE_MODE\x10\x03\x12\x18\n\x14REASON_BELOW_MINIMUM\x10\x04\x12\x19\n\x15REASON_LIMIT_EXCEEDED\x10\x05\x12\x16\n\x12REASON_PRICE_STALE\x10\x06\x12\x1c\n\x18REASON_QUOTE_UNAVAILABLE\x10\x07\x12\x18\n\x14REASON_QUOTE_INVALID\x10\x08\x12\x13\n\x0fREASON_SLIPPAGE\x10\t\x12\x1b\n\x17REASON_SETTINGS_CHANGED\x10\n\x12\x17\n\x13REASON_PRICE_IMPACT\x10\x0b\x12\x16\n\x12REASON_DELTA_STALE\x10\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'xorj.trade_intents.v1.trade_refused_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRADEREFUSED']._serialized_start=98
-  _globals['_TRADEREFUSED']._serialized_end=639
-  _globals['_TRADEREFUSED_REASON']._serialized_start=310
-  _globals['_TRADEREFUSED_REASON']._serialized_end=639
+  _globals['_TRADEREFUSED']._serialized_start=142
+  _globals['_TRADEREFUSED']._serialized_end=895
+  _globals['_TRADEREFUSED_REASON']._serialized_start=566
+  _globals['_TRADEREFUSED_REASON']._serialized_end=895
 # @@protoc_insertion_point(module_scope)

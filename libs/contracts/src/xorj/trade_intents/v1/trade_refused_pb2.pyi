@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from xorj.common.v1 import common_pb2 as _common_pb2
+from xorj.trade_intents.v1 import trade_intended_pb2 as _trade_intended_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -68,14 +69,27 @@ class TradeRefused(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     VERDICTS_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_MS_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
+    QUOTE_FIELD_NUMBER: _builtins.int
+    QUOTE_REFUSED_FIELD_NUMBER: _builtins.int
+    QUOTE_DETAIL_FIELD_NUMBER: _builtins.int
     vault: _builtins.bytes
     delta_id: _builtins.bytes
     trade_seq: _builtins.int
     reason: Global___TradeRefused.Reason.ValueType
     detail: _builtins.str
     retry_after_ms: _builtins.int
+    quote_refused: Global___TradeRefused.Reason.ValueType
+    """why there was none; unspecified where none was asked for"""
+    quote_detail: _builtins.str
     @_builtins.property
     def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Verdict]: ...
+    @_builtins.property
+    def basis(self) -> _trade_intended_pb2.TradeIntended.TradeBasis: ...
+    @_builtins.property
+    def quote(self) -> _trade_intended_pb2.TradeIntended.Quote:
+        """the venue's offer; empty where there was none"""
+
     def __init__(
         self,
         *,
@@ -86,10 +100,14 @@ class TradeRefused(_message.Message):
         detail: _builtins.str = ...,
         verdicts: _abc.Iterable[_common_pb2.Verdict] | None = ...,
         retry_after_ms: _builtins.int = ...,
+        basis: _trade_intended_pb2.TradeIntended.TradeBasis | None = ...,
+        quote: _trade_intended_pb2.TradeIntended.Quote | None = ...,
+        quote_refused: Global___TradeRefused.Reason.ValueType = ...,
+        quote_detail: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "quote", b"quote"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delta_id", b"delta_id", "detail", b"detail", "reason", b"reason", "retry_after_ms", b"retry_after_ms", "trade_seq", b"trade_seq", "vault", b"vault", "verdicts", b"verdicts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "delta_id", b"delta_id", "detail", b"detail", "quote", b"quote", "quote_detail", b"quote_detail", "quote_refused", b"quote_refused", "reason", b"reason", "retry_after_ms", b"retry_after_ms", "trade_seq", b"trade_seq", "vault", b"vault", "verdicts", b"verdicts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
