@@ -126,6 +126,23 @@ class RpcClient:
         params = [str(owner), {"programId": str(token_program)}, _at(commitment, encoding="base64")]
         return await self._ask("getTokenAccountsByOwner", params, parse.keyed_accounts_at)
 
+    async def get_program_accounts(
+        self, program: Pubkey, prefix: bytes, commitment: Commitment, *, data_bytes: int
+    ) -> KeyedAccountsAt:
+        """Every account of a program whose data begins with ``prefix``, with the first ``data_bytes`` of each.
+
+        Many providers refuse this for large programs.
+        """
+        wanted = {"memcmp": {"offset": 0, "bytes": base64.b64encode(prefix).decode(), "encoding": "base64"}}
+        config = _at(
+            commitment,
+            encoding="base64",
+            withContext=True,
+            filters=[wanted],
+            dataSlice={"offset": 0, "length": data_bytes},
+        )
+        return await self._ask("getProgramAccounts", [str(program), config], parse.keyed_accounts_at)
+
     async def get_minimum_balance_for_rent_exemption(self, data_bytes: int) -> int:
         """Lamports that exempt an account of this size from rent."""
         return await self._ask(
@@ -144,6 +161,11 @@ class RpcClient:
         }
         params = [base64.b64encode(raw).decode(), config]
         return await self._ask("sendTransaction", params, lambda result: parse.signature(result, "signature"))
+
+    async def get_fee_for_message(self, message: bytes, commitment: Commitment) -> int | None:
+        """Lamports that the message would cost; ``None`` when its blockhash has expired."""
+        params = [base64.b64encode(message).decode(), _at(commitment)]
+        return await self._ask("getFeeForMessage", params, parse.fee)
 
     async def simulate_transaction(
         self,

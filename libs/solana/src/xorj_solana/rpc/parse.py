@@ -185,6 +185,12 @@ def _data(value: object, where: str) -> bytes:
             raise Malformed(f"{where}: expected base64")
 
 
+def fee(result: object) -> int | None:
+    """``getFeeForMessage``."""
+    _, value = context(result)
+    return None if value is None else unsigned(value, "fee")
+
+
 def accounts_at(result: object, asked: int) -> AccountsAt:
     """``getMultipleAccounts`` for ``asked`` keys."""
     slot, value = context(result)
