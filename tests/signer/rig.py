@@ -225,7 +225,7 @@ def signer_settings(world: World, key_file: Path) -> SignerSettings:
         database_dsn_file=world.database.dsn_files["signer"],
         genesis_hash="local",
         local_genesis_hash="local",
-        vault_program="11111111111111111111111111111111",
+        signer_policy_file=Path("unused"),
         signer_provider="file",
         signer_key_file=key_file,
     )

@@ -25,9 +25,11 @@ from xorj_solana.vault.instructions import discriminator
 
 from tests.signer.trades import (
     EXPIRY_SLOT,
+    LIMIT_UNITS,
     LIMITS,
     NOW_MS,
     PLANNED_SLOT,
+    PRICE_MICRO,
     Bytes,
     Trade,
     honest_trade,
@@ -61,7 +63,9 @@ def vault_instruction(name: str) -> Instruction:
 
 
 def test_an_honest_trade_may_be_signed() -> None:
-    assert decide_signing(honest_trade(BOT).inputs(), LIMITS) == Approved(100_000_000)
+    assert decide_signing(honest_trade(BOT).inputs(), LIMITS) == Approved(
+        100_000_000, 5_000 + LIMIT_UNITS * PRICE_MICRO // 10**6
+    )
 
 
 @pytest.mark.parametrize(
@@ -309,11 +313,22 @@ def test_our_key_inside_a_lookup_table_is_refused() -> None:
     assert reason_of(with_table(honest_trade(BOT), ours, honest)) is Reason.MALFORMED_TRANSACTION
 
 
+def another(value: Any) -> Any:
+    """A value of the same kind that differs in one place."""
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, bytes):
+        return some_key("other program")
+    if isinstance(value, tuple):
+        return (*value, some_key("one more"))
+    first = dataclasses.fields(value)[0].name
+    return dataclasses.replace(value, **{first: another(getattr(value, first))})
+
+
 @pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(PolicyLimits)])
 def test_every_bound_is_in_the_policys_hash(name: str) -> None:
     value = getattr(LIMITS, name)
-    other: Any = some_key("other program") if isinstance(value, bytes) else value + 1
-    changes: dict[str, Any] = {name: other}
+    changes: dict[str, Any] = {name: another(value)}
     assert policy_sha256(dataclasses.replace(LIMITS, **changes)) != policy_sha256(LIMITS)
 
 

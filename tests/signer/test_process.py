@@ -90,7 +90,7 @@ async def test_a_signer_that_is_not_told_otherwise_observes(running: Running) ->
         ({"XORJ_SIGNER_PROVIDER": "file", "XORJ_LOCAL_GENESIS_HASH": "another"}, "local cluster only"),
         ({"XORJ_SIGNER_PROVIDER": "file", "XORJ_SIGNER_KEY_FILE": "/nowhere/a.seed"}, "/nowhere/a.seed"),
         ({"XORJ_SIGNER_PROVIDER": "none"}, "XORJ_SIGNER_PROVIDER"),
-        ({"XORJ_VAULT_PROGRAM": "no address"}, "cannot start"),
+        ({"XORJ_SIGNER_POLICY_FILE": "/nowhere/policy.toml"}, "/nowhere/policy.toml"),
         ({"XORJ_KEYS_FILE": "/nowhere/keys.json"}, "/nowhere/keys.json"),
     ],
 )

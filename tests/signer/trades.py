@@ -27,12 +27,13 @@ from xorj_core.facts import (
     fact_id,
 )
 from xorj_core.policy.decide import SeenPrice, SigningInputs
-from xorj_core.policy.limits import PolicyLimits
+from xorj_core.policy.file import parse_policy
+from xorj_localnet.policy import LOCAL_POLICY
 from xorj_solana import vault
 from xorj_solana.programs import LOCAL_CPMM_PROGRAM, LOCAL_VAULT_PROGRAM
 from xorj_solana.vault import MintPlaces, TradeOrder
 
-LIMITS = PolicyLimits(vault_program=bytes(LOCAL_VAULT_PROGRAM))
+LIMITS = parse_policy(LOCAL_POLICY)
 LIMIT_UNITS, PRICE_MICRO = 200_000, 10_000
 PLANNED_SLOT, EXPIRY_SLOT = 1_000, 1_150
 NOW_MS = 1_700_000_000_000

@@ -27,6 +27,7 @@ from xorj_localnet.files import write_json
 from xorj_localnet.keys import KeyRing, generate_keys
 from xorj_localnet.migrations import migrate, workspace_migrations
 from xorj_localnet.paths import Home
+from xorj_localnet.policy import write_policy
 from xorj_localnet.ports import port_setting
 from xorj_localnet.process import ProcessSpec
 from xorj_localnet.stopping import until_told_to_stop
@@ -180,6 +181,8 @@ class World:
         }
         if any(principal in roles for roles in DATABASES.values()):
             told["XORJ_DATABASE_DSN_FILE"] = str(self.database.dsn_files[principal])
+        if principal == "signer":
+            told["XORJ_SIGNER_POLICY_FILE"] = str(write_policy(self.directory / "parts" / "signer-policy.toml"))
         env = {**told, **spec.env}
         return self.module_process(spec.name, spec.module, env, ready_s_max=spec.ready_s_max, layer=SERVICE_LAYER)
 

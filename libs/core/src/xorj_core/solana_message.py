@@ -21,6 +21,10 @@ class MalformedMessage(ValueError):
     """The bytes are no v0 message that may be judged; the text says why."""
 
 
+class OtherVersion(MalformedMessage):
+    """A message of another version than 0; what its bytes would mean to a validator is not known here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Instruction:
     """One top-level instruction; indexes are into the account list of the whole message."""
@@ -105,8 +109,10 @@ def decode(data: bytes) -> Message:
     if len(data) > MESSAGE_BYTES_MAX:
         raise MalformedMessage(f"{len(data)} bytes, at most {MESSAGE_BYTES_MAX}")
     reader = _Reader(data)
-    if reader.byte() != VERSION_0:
-        raise MalformedMessage("not a version 0 message")
+    prefix = reader.byte()
+    if prefix != VERSION_0:
+        version = f"version {prefix & 0x7F}" if prefix & 0x80 else "a legacy message"
+        raise OtherVersion(f"{version}: only version 0 is signed")
     header = reader.take(3)
     keys = tuple(reader.take(KEY_LEN) for _ in range(reader.length()))
     blockhash = reader.take(KEY_LEN)

@@ -12,8 +12,8 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from xorj_core.base58 import address_bytes
 from xorj_core.facts import Mode
+from xorj_core.policy.file import PolicyInvalid, parse_policy
 from xorj_core.policy.limits import PolicyLimits
 from xorj_log.connection import KafkaConnection
 
@@ -24,6 +24,10 @@ from xorj_signer.providers.pkcs11 import Pkcs11Key
 SERVICE = "signer"
 EXIT_USAGE = 2
 T = TypeVar("T")
+
+
+class SettingsUnusable(ValueError):
+    """A setting names something that cannot be used; the text says which and why."""
 
 
 class SignerSettings(BaseSettings):
@@ -44,19 +48,16 @@ class SignerSettings(BaseSettings):
     ready_file: Path | None = None
     genesis_hash: str
     local_genesis_hash: str = ""
-    vault_program: str
     signer_host: str = "127.0.0.1"
     signer_port: int = Field(default=0, ge=0, le=65_535)
     signer_callers: str = "executor"
+    signer_policy_file: Path
     signer_provider: Literal["file", "pkcs11"]
     signer_key_file: Path | None = None
     signer_pkcs11_module: Path | None = None
     signer_pkcs11_token: str = ""
     signer_pkcs11_key: str = ""
     signer_pkcs11_pin_file: Path | None = None
-    signer_fee_lamports_max: int = Field(default=2_000_000, ge=0)
-    signer_trade_value_micro_usd_max: int = Field(default=100_000_000_000, ge=0)
-    signer_price_age_ms_max: int = Field(default=120_000, ge=0)
 
     def kafka(self) -> KafkaConnection:
         """The connection of the signer's principal."""
@@ -72,14 +73,19 @@ class SignerSettings(BaseSettings):
         """Principals that may ask for signatures."""
         return frozenset(name.strip() for name in self.signer_callers.split(",") if name.strip())
 
+    def policy_text(self) -> str:
+        """The policy file as it stands; raises `SettingsUnusable` naming the file."""
+        try:
+            return self.signer_policy_file.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsUnusable(f"XORJ_SIGNER_POLICY_FILE {self.signer_policy_file}: {error}") from error
+
     def limits(self) -> PolicyLimits:
-        """The policy; raises ValueError when the vault program is no address."""
-        return PolicyLimits(
-            vault_program=address_bytes(self.vault_program),
-            fee_lamports_max=self.signer_fee_lamports_max,
-            trade_value_micro_usd_max=self.signer_trade_value_micro_usd_max,
-            price_age_ms_max=self.signer_price_age_ms_max,
-        )
+        """The policy; raises `SettingsUnusable` naming the file and its key."""
+        try:
+            return parse_policy(self.policy_text())
+        except PolicyInvalid as error:
+            raise SettingsUnusable(f"XORJ_SIGNER_POLICY_FILE {self.signer_policy_file}: {error}") from error
 
     def open_key(self) -> KeyProvider:
         """The key that the settings name; raises `ProviderFailed`."""

@@ -20,7 +20,7 @@ from xorj_core.policy.trade_instruction import (
     TradeInstructions,
     read_instructions,
 )
-from xorj_core.solana_message import Account, MalformedMessage, Message, decode, resolve
+from xorj_core.solana_message import Account, MalformedMessage, Message, OtherVersion, decode, resolve
 
 T = TypeVar("T")
 
@@ -124,6 +124,8 @@ def read_message(message_bytes: bytes, tables: tuple[LookupTable, ...], vault_pr
         message = decode(message_bytes)
         accounts = resolve(message, {table.address: table.addresses for table in tables})
         return Reading(message, accounts, read_instructions(message, accounts, vault_program))
+    except OtherVersion as error:
+        fault = Denied(Reason.VERSION_NOT_SUPPORTED, str(error))
     except MalformedMessage as error:
         fault = Denied(Reason.MALFORMED_TRANSACTION, str(error))
     except NotOurs as error:

@@ -13,7 +13,7 @@ from xorj_core.facts.trade_intents import AttemptPlanned, TradeIntended
 from xorj_core.facts.user_settings import SettingsChanged
 from xorj_core.policy.case import Case, Denied, Missing, Record, SeenPrice, read_message
 from xorj_core.policy.limits import PolicyLimits
-from xorj_core.policy.rules import RULES, Rule, trade_value_micro_usd
+from xorj_core.policy.rules import RULES, Rule, fee_lamports, trade_value_micro_usd
 
 __all__ = ["Approved", "Decision", "Denied", "SeenPrice", "SigningInputs", "decide_signing", "explain"]
 
@@ -45,6 +45,7 @@ class Approved:
     """The attempt may be signed."""
 
     value_micro_usd: int
+    outflow_lamports: int
 
 
 Decision: TypeAlias = Approved | Denied
@@ -67,7 +68,7 @@ def decide_signing(inputs: SigningInputs, limits: PolicyLimits) -> Decision:
             denied = rule.check(case)
             if denied is not None:
                 return denied
-        return Approved(trade_value_micro_usd(case))
+        return Approved(trade_value_micro_usd(case), fee_lamports(case))
     except Missing as missing:
         return Denied(_MISSING[missing.record], f"not known here: {missing}")
 

@@ -59,6 +59,12 @@ def _one_trade_and_nothing_else(case: Case) -> Denied | None:
     return case.reading.fault
 
 
+def _swap_program(case: Case) -> Denied | None:
+    if case.trade.swap_program not in case.limits.swap_programs:
+        return Denied(Reason.PROGRAM_NOT_ALLOWED, f"swap program {case.trade.swap_program.hex()}")
+    return None
+
+
 def _only_signer(case: Case) -> Denied | None:
     message = case.message
     if message.required_signatures != 1 or message.static_keys[0] != case.bot_authority:
@@ -100,7 +106,7 @@ def _arguments(case: Case) -> Denied | None:
 
 def _expiry(case: Case) -> Denied | None:
     plan, expiry = case.plan, case.trade.expiry_slot
-    if expiry > case.intent.expiry_slot:
+    if expiry > min(case.intent.expiry_slot, _I64_MAX):
         return Denied(Reason.EXPIRY_OUT_OF_BOUNDS, f"expires at {expiry}, its intent at {case.intent.expiry_slot}")
     latest = plan.planned_slot + case.limits.expiry_slots_max
     if expiry != plan.expiry_slot or not plan.planned_slot < expiry <= latest:
@@ -119,9 +125,8 @@ def _plan_says_the_same(case: Case) -> Denied | None:
 
 
 def _fee(case: Case) -> Denied | None:
-    units, price = case.instructions.compute_unit_limit, case.instructions.compute_unit_price_micro_lamports
-    fee = LAMPORTS_PER_SIGNATURE + -(-units * price // 1_000_000)
-    if units > COMPUTE_UNITS_MAX or fee > case.limits.fee_lamports_max:
+    fee = fee_lamports(case)
+    if case.instructions.compute_unit_limit > COMPUTE_UNITS_MAX or fee > case.limits.fee_lamports_max:
         return Denied(Reason.FEE_TOO_HIGH, f"{fee} lamports, at most {case.limits.fee_lamports_max}")
     return None
 
@@ -186,6 +191,12 @@ def _minimum_out(case: Case) -> Denied | None:
     return None
 
 
+def fee_lamports(case: Case) -> int:
+    """What the attempt costs the fee payer at most; the shape of what is signed lets nothing else leave it."""
+    units, price = case.instructions.compute_unit_limit, case.instructions.compute_unit_price_micro_lamports
+    return LAMPORTS_PER_SIGNATURE + -(-units * price // 1_000_000)
+
+
 def trade_value_micro_usd(case: Case) -> int:
     """What goes in, at the reference price that the judge has read; raises `Missing`."""
     price_in, _ = _usable_facts(case)
@@ -222,6 +233,7 @@ RULES: tuple[Rule, ...] = (
     Rule("ids-from-causes", "Trade and intent id follow from vault, sequence and delta.", _ids_from_causes),
     Rule("attempt-number", "The intent has not used up its attempts.", _attempt_number),
     Rule("one-trade-only", "The bytes are one v0 message with one bot_trade of ours.", _one_trade_and_nothing_else),
+    Rule("swap-program", "The policy allows the program that the trade calls.", _swap_program),
     Rule("only-signer", "Our key is the only signer and pays the fee.", _only_signer),
     Rule("our-key-once", "Our key is the bot authority and nothing else in the trade.", _our_key_once),
     Rule("accounts-hash", "The accounts hash is that of the accounts.", _accounts_hash),

@@ -59,6 +59,10 @@ class BotTrade:
     def mint_out(self) -> bytes:
         return self.accounts[_MINT_OUT].key
 
+    @property
+    def swap_program(self) -> bytes:
+        return self.accounts[_SWAP_PROGRAM].key
+
 
 @dataclass(frozen=True, slots=True)
 class TradeInstructions:
