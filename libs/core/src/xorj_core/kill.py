@@ -73,6 +73,12 @@ def kill_of(state: KillState, vault: bytes | None) -> ActiveKill | None:
     return next((kill for kill in state.kills if kill.covers(vault)), None)
 
 
+def told(kill: ActiveKill) -> str:
+    """The kill in words, as verdicts quote it."""
+    what = "one vault" if kill.vault else "everything"
+    return f"{what}, by {kill.principal}: {kill.reason} (control offset {kill.control_offset})"
+
+
 def halt_state(state: KillState) -> HaltState:
     """What the instance's heartbeat says."""
     if kill_of(state, None) is not None:

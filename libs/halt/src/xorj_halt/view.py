@@ -14,7 +14,7 @@ from xorj_contracts.codec import Undecodable, decode
 from xorj_core.facts import AuditHeartbeat, KillCommanded
 from xorj_core.facts.common import Position
 from xorj_core.keys import KeyRegistry
-from xorj_core.kill import KillState, apply_kill, apply_not_understood, kill_of, read_up_to
+from xorj_core.kill import KillState, apply_kill, apply_not_understood, kill_of, read_up_to, told
 from xorj_core.lease import LeaseState, apply_heartbeat, is_covered, missing_lease
 from xorj_log.reader import LogRecord
 
@@ -50,9 +50,7 @@ class GuardView:
 def verdict_of(view: GuardView, vault: bytes | None, now_ns: int) -> Halted | None:
     """None when `vault` (None: anything) may trade at this moment of the lease's clock."""
     if kill := kill_of(view.kill, vault):
-        what = "one vault" if kill.vault else "everything"
-        detail = f"{what}, by {kill.principal}: {kill.reason} (control offset {kill.control_offset})"
-        return Halted(HaltReason.KILLED, detail)
+        return Halted(HaltReason.KILLED, told(kill))
     if view.problem or not view.kill.read_to_end:
         return Halted(HaltReason.BLOCKED, view.problem or "control has not been read to its end")
     if missing := missing_lease(view.lease, now_ns, view.kill.next_offset):

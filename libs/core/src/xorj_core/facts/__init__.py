@@ -80,9 +80,12 @@ Fact: TypeAlias = (
 
 def fact_id(fact: Fact) -> bytes:
     """32 bytes: a hash of the fact's type and of the fields named by its CAUSE."""
-    return digest(
-        FACT_DOMAIN, type(fact).__name__.encode(), *(encode_value(getattr(fact, name)) for name in fact.CAUSE)
-    )
+    return id_of_cause(type(fact), *(getattr(fact, name) for name in fact.CAUSE))
+
+
+def id_of_cause(kind: type, *cause: object) -> bytes:
+    """The id of the fact of this kind whose CAUSE fields have these values, without the fact."""
+    return digest(FACT_DOMAIN, kind.__name__.encode(), *(encode_value(value) for value in cause))
 
 
 __all__ = [
@@ -136,4 +139,5 @@ __all__ = [
     "TradeSubmitted",
     "Verdict",
     "fact_id",
+    "id_of_cause",
 ]
