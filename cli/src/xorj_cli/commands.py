@@ -17,6 +17,7 @@ from xorj_cli.demo import DemoWish, Screen, run_demo
 from xorj_cli.doctor import doctor, show_doctor
 from xorj_cli.kill import kill, show_kill
 from xorj_cli.output import STOPPED, Exit, Failure, fail, print_json
+from xorj_cli.program.command import app as program_app
 from xorj_cli.running import RunningWorld, open_world, world_file
 from xorj_cli.session import START_FAILURES, ended_by_signals, plain, wait_for_ctrl_c
 from xorj_cli.status import show_status, status_of
@@ -31,6 +32,7 @@ app = typer.Typer(
 audit_app = typer.Typer(no_args_is_help=True, help="The audit log.")
 app.add_typer(audit_app, name="audit")
 app.add_typer(bench_app, name="bench")
+app.add_typer(program_app, name="program")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Result = tuple[dict[str, Any], Exit]
