@@ -15,6 +15,7 @@ import xorj
 from google.protobuf.descriptor import Descriptor
 from pydantic_settings import BaseSettings
 from xorj_service.settings import ServiceSettings
+from xorj_signer.providers.settings import PROVIDERS
 from xorj_signer.settings import SignerSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,7 +66,7 @@ def service_settings() -> list[type[BaseSettings]]:
     """The settings class of every service."""
     for name in SERVICES:
         importlib.import_module(f"xorj_{name}.settings")
-    return [*ServiceSettings.__subclasses__(), SignerSettings]
+    return [*ServiceSettings.__subclasses__(), SignerSettings, *PROVIDERS]
 
 
 def named_variables(text: str) -> set[str]:
@@ -129,7 +130,7 @@ def test_a_planted_name_of_nothing_is_caught(tmp_path: Path, text: str) -> None:
 
 def test_every_setting_of_a_service_is_documented() -> None:
     settings = service_settings()
-    assert len(settings) == len(SERVICES) + 1
+    assert len(settings) == len(SERVICES) + 1 + len(PROVIDERS)
     assert variables(settings) - named_variables(INTERFACES) == set()
 
 

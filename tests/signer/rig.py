@@ -211,7 +211,7 @@ def refusal_of(error: grpc.aio.AioRpcError) -> RefusedCall:
     return RefusedCall(error.code(), info.reason.removeprefix("REASON_"), error.details() or "")
 
 
-def signer_settings(world: World, key_file: Path) -> SignerSettings:
+def signer_settings(world: World) -> SignerSettings:
     """Settings of a signer in this world, as the environment would give them."""
     identity = world.certificates.of("signer")
     return SignerSettings(
@@ -223,18 +223,14 @@ def signer_settings(world: World, key_file: Path) -> SignerSettings:
         keys_file=world.keys.registry_file,
         heartbeat_key_file=world.keys.named("signer").seed_file,
         database_dsn_file=world.database.dsn_files["signer"],
-        genesis_hash="local",
-        local_genesis_hash="local",
         signer_policy_file=Path("unused"),
-        signer_provider="file",
-        signer_key_file=key_file,
     )
 
 
 @asynccontextmanager
 async def started_rig(world: World) -> AsyncIterator[Rig]:
     """A serving signer."""
-    settings = signer_settings(world, Path("unused"))
+    settings = signer_settings(world)
     connection = connection_of(world, "signer")
     async with AsyncExitStack() as stack:
         writers = {

@@ -20,6 +20,7 @@ from pathlib import Path
 import pkcs11
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pkcs11 import Attribute, KeyType, Mechanism
+from xorj_core.base58 import address_text
 
 from xorj_localnet.files import write_atomically, write_secret
 
@@ -77,8 +78,13 @@ def _in_file(directory: Path) -> SignerKey:
     private = Ed25519PrivateKey.generate()
     path = directory / "signer.seed"
     write_secret(path, private.private_bytes_raw().hex().encode())
-    settings = {"XORJ_SIGNER_PROVIDER": "file", "XORJ_SIGNER_KEY_FILE": str(path)}
-    return SignerKey("file", private.public_key().public_bytes_raw(), settings)
+    public_key = private.public_key().public_bytes_raw()
+    settings = {
+        "XORJ_SIGNER_PROVIDER": "file",
+        "XORJ_SIGNER_PUBLIC_KEY": address_text(public_key),
+        "XORJ_SIGNER_KEY_FILE": str(path),
+    }
+    return SignerKey("file", public_key, settings)
 
 
 def _in_token(directory: Path, softhsm: SoftHsm) -> SignerKey:
@@ -96,15 +102,17 @@ def _in_token(directory: Path, softhsm: SoftHsm) -> SignerKey:
     _run((str(softhsm.utility), *arguments), environment)
     told = {"XORJ_HSM_MODULE": str(softhsm.module), "XORJ_HSM_PIN_FILE": str(pin_file), "XORJ_HSM_FIRST_PIN": first}
     answer = _run((sys.executable, "-m", "xorj_localnet.hsm"), {**environment, **told})
+    public_key = bytes.fromhex(json.loads(answer)["public_key"])
     settings = {
         "XORJ_SIGNER_PROVIDER": "pkcs11",
+        "XORJ_SIGNER_PUBLIC_KEY": address_text(public_key),
         "XORJ_SIGNER_PKCS11_MODULE": str(softhsm.module),
         "XORJ_SIGNER_PKCS11_TOKEN": TOKEN_LABEL,
         "XORJ_SIGNER_PKCS11_KEY": KEY_LABEL,
         "XORJ_SIGNER_PKCS11_PIN_FILE": str(pin_file),
         "SOFTHSM2_CONF": str(configuration),
     }
-    return SignerKey("pkcs11", bytes.fromhex(json.loads(answer)["public_key"]), settings)
+    return SignerKey("pkcs11", public_key, settings)
 
 
 def _run(command: tuple[str, ...], environment: Mapping[str, str]) -> str:

@@ -1,7 +1,6 @@
 """Builds the signer from its settings and runs it until SIGTERM or until one of its tasks fails."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from xorj_core.base58 import address_text
+from grpc_health.v1 import health
 from xorj_core.facts import ServiceStarted
 from xorj_halt.guard import Guard
 from xorj_halt.keys import KeysUnusable
@@ -20,14 +19,23 @@ from xorj_log.fetcher import RecordFetcher
 from xorj_log.reader import LogReader
 from xorj_log.writer import LogWriter
 
+from xorj_signer.key_health import watch_key
 from xorj_signer.knowledge import TOPICS, Knowledge, follow
 from xorj_signer.ledger import Ledger
 from xorj_signer.logs import configure_logs
 from xorj_signer.outbox import run_outbox
 from xorj_signer.providers import KeyProvider, ProviderFailed
+from xorj_signer.providers.checked import require_solana_key
+from xorj_signer.providers.settings import (
+    ProviderSettings,
+    load_provider_settings,
+    open_checked,
+    public_key_text,
+    read_secret,
+)
 from xorj_signer.request import INTENTS_TOPIC, Signing
 from xorj_signer.server import SignerServicer, build_server, set_serving
-from xorj_signer.settings import EXIT_USAGE, SERVICE, SignerSettings, load_settings, read_secret
+from xorj_signer.settings import EXIT_USAGE, SERVICE, SettingsUnusable, SignerSettings, load_settings, own_variables
 
 BUILD = "0.1.0"
 GRACE_S = 5.0
@@ -36,7 +44,22 @@ GRACE_S = 5.0
 log = structlog.get_logger()
 
 
-async def serve(settings: SignerSettings, key: KeyProvider, dsn: str, guard: Guard) -> None:
+async def run(settings: SignerSettings, provider: ProviderSettings, dsn: str, guard: Guard) -> None:
+    """Open the key and serve with it. Raises `ProviderFailed` for a key that cannot be had, or not be used."""
+    key = await open_checked(provider)
+    try:
+        require_solana_key(key)
+        log.info("key", provider=key.name, public_key=public_key_text(key.public_key()))
+        guard.start()
+        try:
+            await serve(settings, provider, key, dsn, guard)
+        finally:
+            guard.stop()
+    finally:
+        await key.close()
+
+
+async def serve(settings: SignerSettings, provider: ProviderSettings, key: KeyProvider, dsn: str, guard: Guard) -> None:
     """Run until told to stop; raises what ended one of the tasks."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -74,9 +97,10 @@ async def serve(settings: SignerSettings, key: KeyProvider, dsn: str, guard: Gua
             await asyncio.wait([ready, *tasks], return_when=asyncio.FIRST_COMPLETED)
             ready.cancel()
             if caught_up.is_set():
-                await writer.publish(_started(settings))
+                await writer.publish(_started(settings, provider))
                 await server.start()
                 await set_serving(state, serving=True)
+                tasks.append(asyncio.create_task(_watch(key, provider, state), name="key"))
                 _write_ready(settings.ready_file, f"{settings.signer_host}:{port}")
                 log.info("serving", port=port, mode=settings.mode, provider=key.name)
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -84,6 +108,13 @@ async def serve(settings: SignerSettings, key: KeyProvider, dsn: str, guard: Gua
             await state.enter_graceful_shutdown()
             await server.stop(GRACE_S)
             await _end(tasks)
+
+
+async def _watch(key: KeyProvider, provider: ProviderSettings, state: health.aio.HealthServicer) -> None:
+    async def tell(serving: bool) -> None:
+        await set_serving(state, serving=serving)
+
+    await watch_key(key, provider.expected_public_key(), provider.signer_key_check_ms / 1000, tell)
 
 
 async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
@@ -97,12 +128,12 @@ async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
         await task
 
 
-def _started(settings: SignerSettings) -> ServiceStarted:
+def _started(settings: SignerSettings, provider: ProviderSettings) -> ServiceStarted:
     return ServiceStarted(
         instance=f"{SERVICE}/{settings.instance}",
         service=SERVICE,
         mode=settings.service_mode(),
-        configuration_sha256=settings.sha256(),
+        configuration_sha256=settings.sha256(provider),
         started_at_us=time.time_ns() // 1000,
     )
 
@@ -121,25 +152,18 @@ def main() -> int:
     configure_logs(settings.instance, settings.log_level)
     try:
         settings.limits()
-        key = settings.open_key()
+        provider = load_provider_settings(os.environ, own_variables())
         dsn = read_secret(settings.database_dsn_file)
         guard = Guard(
             settings.kafka(), settings.keys_file, settings.heartbeat_key_file, SERVICE, settings.instance, build=BUILD
         )
-    except (ProviderFailed, KeysUnusable, ValueError) as error:
+        asyncio.run(run(settings, provider, dsn, guard))
+    except (ProviderFailed, KeysUnusable, SettingsUnusable) as error:
         sys.stderr.write(f"the signer cannot start: {error}\n")
         return EXIT_USAGE
-    log.info("key", provider=key.name, address=address_text(key.public_key()))
-    guard.start()
-    try:
-        asyncio.run(serve(settings, key, dsn, guard))
     except Exception:
         log.exception("the signer failed")
         return 1
-    finally:
-        guard.stop()
-        with contextlib.suppress(ProviderFailed):
-            asyncio.run(key.close())
     return 0
 
 

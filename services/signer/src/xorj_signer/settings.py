@@ -1,14 +1,14 @@
 """What the signer is told, by environment; docs/interfaces.md lists the names.
 
 1. No secret is a setting: secrets are in files that settings name.
-2. The provider is named, never guessed; what it needs must be there.
+2. What the chosen provider is told has its own models (`providers/settings.py`).
 """
 
 import hashlib
 import secrets
 import sys
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,13 +17,10 @@ from xorj_core.policy.file import PolicyInvalid, parse_policy
 from xorj_core.policy.limits import PolicyLimits
 from xorj_log.connection import KafkaConnection
 
-from xorj_signer.providers import KeyProvider, ProviderFailed
-from xorj_signer.providers.file import FileKey
-from xorj_signer.providers.pkcs11 import Pkcs11Key
+from xorj_signer.providers.settings import ProviderSettings
 
 SERVICE = "signer"
 EXIT_USAGE = 2
-T = TypeVar("T")
 
 
 class SettingsUnusable(ValueError):
@@ -46,18 +43,10 @@ class SignerSettings(BaseSettings):
     heartbeat_key_file: Path
     database_dsn_file: Path
     ready_file: Path | None = None
-    genesis_hash: str
-    local_genesis_hash: str = ""
     signer_host: str = "127.0.0.1"
     signer_port: int = Field(default=0, ge=0, le=65_535)
     signer_callers: str = "executor"
     signer_policy_file: Path
-    signer_provider: Literal["file", "pkcs11"]
-    signer_key_file: Path | None = None
-    signer_pkcs11_module: Path | None = None
-    signer_pkcs11_token: str = ""
-    signer_pkcs11_key: str = ""
-    signer_pkcs11_pin_file: Path | None = None
 
     def kafka(self) -> KafkaConnection:
         """The connection of the signer's principal."""
@@ -87,22 +76,10 @@ class SignerSettings(BaseSettings):
         except PolicyInvalid as error:
             raise SettingsUnusable(f"XORJ_SIGNER_POLICY_FILE {self.signer_policy_file}: {error}") from error
 
-    def open_key(self) -> KeyProvider:
-        """The key that the settings name; raises `ProviderFailed`."""
-        if self.signer_provider == "file":
-            path = _named("XORJ_SIGNER_KEY_FILE", self.signer_key_file)
-            return FileKey(path, genesis_hash=self.genesis_hash, local_genesis_hash=self.local_genesis_hash)
-        pin_file = _named("XORJ_SIGNER_PKCS11_PIN_FILE", self.signer_pkcs11_pin_file)
-        return Pkcs11Key(
-            _named("XORJ_SIGNER_PKCS11_MODULE", self.signer_pkcs11_module),
-            _named("XORJ_SIGNER_PKCS11_TOKEN", self.signer_pkcs11_token or None),
-            _named("XORJ_SIGNER_PKCS11_KEY", self.signer_pkcs11_key or None),
-            read_secret(pin_file),
-        )
-
-    def sha256(self) -> bytes:
-        """Hash of the settings in effect, without the instance's name."""
-        return hashlib.sha256(self.model_dump_json(exclude={"instance"}).encode()).digest()
+    def sha256(self, provider: ProviderSettings) -> bytes:
+        """Hash of the settings in effect, the provider's with them, without the instance's name."""
+        texts = (self.model_dump_json(exclude={"instance"}), provider.NAME, provider.model_dump_json())
+        return hashlib.sha256("\n".join(texts).encode()).digest()
 
 
 def load_settings() -> SignerSettings:
@@ -116,15 +93,6 @@ def load_settings() -> SignerSettings:
         raise SystemExit(EXIT_USAGE) from None
 
 
-def read_secret(path: Path) -> str:
-    """The secret in a file; raises `ProviderFailed` naming the file."""
-    try:
-        return path.read_text().strip()
-    except OSError as error:
-        raise ProviderFailed(f"{path}: {error.strerror} (a file with a secret is expected here)") from error
-
-
-def _named(name: str, value: T | None) -> T:
-    if value is None:
-        raise ProviderFailed(f"{name} is not set, and this provider needs it")
-    return value
+def own_variables() -> frozenset[str]:
+    """The variables of the service that are no provider's."""
+    return frozenset(f"XORJ_{name.upper()}" for name in SignerSettings.model_fields)
