@@ -16,6 +16,7 @@ _SERVICE = {"xorj_core", "xorj_contracts", "xorj_log", "xorj_halt", "xorj_servic
 ALLOWED: dict[str, set[str]] = {
     "xorj_core": set(),
     "xorj_contracts": {"xorj_core", "xorj"},
+    "xorj_evidence": {"xorj_core", "xorj_contracts"},
     "xorj_log": {"xorj_core", "xorj_contracts"},
     "xorj_halt": {"xorj_core", "xorj_contracts", "xorj_log"},
     "xorj_solana": {"xorj_core"},

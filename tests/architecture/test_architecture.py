@@ -88,6 +88,15 @@ def test_the_signers_dependency_closure_is_the_reviewed_one() -> None:
     assert found == reviewed, "a change to the signer's dependencies needs a review of services/signer/closure.txt"
 
 
+def test_judging_evidence_needs_no_database_network_or_log() -> None:
+    ours = {"xorj-evidence", "xorj-core", "xorj-contracts"}
+    assert rules.closure("xorj-evidence") == ours | {"protobuf", "cryptography", "cffi", "pycparser"}
+    evidence = next(p for p in PACKAGES if p.name == "xorj_evidence")
+    tops = {name.split(".")[0] for module in evidence.modules for _, name in rules.imports(module)}
+    allowed = {"argparse", "collections", "json", "pathlib", "sys", "typing", "cryptography"}
+    assert tops <= allowed | {"xorj_evidence", "xorj_core", "xorj_contracts"}
+
+
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.name)
 def test_a_package_imports_only_what_it_declares(package: Package) -> None:
     assert rules.undeclared_imports(package, package.name.replace("_", "-")) == []

@@ -1,0 +1,1 @@
+"""Judges the evidence of one trade offline."""
