@@ -68,7 +68,7 @@ class Deployer:
         seen, payer_lamports = await self._see(0)
         rent = await self._rent(seen)
         plan = rollout.plan(self._target, seen, rent, self._chunk_len)
-        steps = self._all_steps(plan, rent)
+        steps = self._all_steps(plan)
         fees = 0
         counts: dict[str, int] = {}
         for name, step, count in steps:
@@ -99,12 +99,12 @@ class Deployer:
             if plan == before:
                 raise failure
             try:
-                slot = await self._step_on(plan, rent)
+                slot = await self._step_on(plan)
             except LandingFailed as error:  # what it was for may stand there all the same: a copy came first
                 before, failure = plan, error
         raise failure
 
-    async def _step_on(self, plan: Plan, rent: Rent) -> int:
+    async def _step_on(self, plan: Plan) -> int:
         """The next phase of a plan; returns the slot that it reached."""
         target = self._target
         if plan.missing or not plan.buffer_ready:
@@ -120,7 +120,7 @@ class Deployer:
         await self._until_after(plan.deployed_slot)
         if plan.extend_by:
             return await self._land("extend", [await self._extension(plan)])
-        final = await self._lander.tried(self._final(plan, rent))
+        final = await self._lander.tried(self._final(plan))
         return await self._land(final.name, [final], Commitment.FINALIZED)
 
     async def _land(self, phase: str, steps: list[Step], commitment: Commitment = Commitment.CONFIRMED) -> int:
@@ -129,7 +129,7 @@ class Deployer:
 
     # -- transactions --------------------------------------------------------------------------------------------
 
-    def _all_steps(self, plan: Plan, rent: Rent) -> list[tuple[str, Step, int]]:
+    def _all_steps(self, plan: Plan) -> list[tuple[str, Step, int]]:
         """One example of each transaction that a plan still needs, with their number."""
         if plan.kind is Kind.ALREADY or plan.handed_over:
             return []
@@ -145,7 +145,7 @@ class Deployer:
         if plan.extend_by:
             more = loader.extend_program(self._target.program, self._payer, plan.extend_by)
             found.append(("extend", Step("extend", (more,)), 1))
-        final = self._final(plan, rent)
+        final = self._final(plan)
         return [*found, (final.name, final, 1)]
 
     def _opening(self, plan: Plan) -> Step:
@@ -156,7 +156,7 @@ class Deployer:
         target = self._target
         return Step("write", (loader.write(target.buffer, target.authority, at, chunk),), (self._keys.authority,))
 
-    def _final(self, plan: Plan, rent: Rent) -> Step:
+    def _final(self, plan: Plan) -> Step:
         target, authority = self._target, self._keys.authority
         if plan.kind is Kind.UPGRADE:
             made = loader.upgrade(target.program, target.buffer, self._payer, target.authority)
@@ -164,7 +164,7 @@ class Deployer:
         key = self._keys.program
         if key is None or key.pubkey() != target.program:
             raise NotDeployable("program_key_missing", "a first deployment needs the program's own key")
-        opening = rollout.program_opening(target.program, self._payer, rent.program)
+        opening = rollout.program_opening(target.program, self._payer, plan.program_lamports_missing)
         made = loader.deploy(self._payer, target.program, target.buffer, target.authority, plan.data_len)
         return Step("deploy", (*opening, made), (authority, key))
 

@@ -110,6 +110,7 @@ class Plan:
     buffer_ready: bool
     handed_over: bool
     buffer_lamports_missing: int
+    program_lamports_missing: int
     missing: tuple[tuple[int, bytes], ...]
     data_len: int
     extend_by: int
@@ -143,6 +144,9 @@ def kind_of(target: Target, seen: Seen) -> tuple[Kind, loader.ProgramData | None
     if seen.program is None or (seen.program.owner == SYSTEM and not seen.program.data):
         if target.authority != target.upgrade_authority:
             raise NotDeployable("not_deployed", "a first deployment is made by the authority's own key")
+        if seen.program_data is not None:
+            text = "somebody sent lamports to where the program's data would stand, which the loader refuses"
+            raise NotDeployable("address_spoilt", f"{text}: take another program key")
         return Kind.NEW, None
     data = program_data(seen)
     if data.upgrade_authority is None:
@@ -182,6 +186,7 @@ def plan(target: Target, seen: Seen, rent: Rent, chunk_len: int) -> Plan:
             buffer_ready=False,
             handed_over=False,
             buffer_lamports_missing=0,
+            program_lamports_missing=0,
             missing=(),
             data_len=len(present.elf),
             extend_by=0,
@@ -200,7 +205,9 @@ def plan(target: Target, seen: Seen, rent: Rent, chunk_len: int) -> Plan:
     lacking = max(0, rent.buffer - held)
     if handed_over and missing:
         raise NotDeployable("foreign_buffer", f"buffer {target.buffer} was handed over before it was complete")
-    return Plan(kind, slot, ready, handed_over, lacking, missing, room + extend_by, extend_by)
+    program_lacking = max(0, rent.program - (0 if seen.program is None else seen.program.lamports))
+    data_len = room + extend_by
+    return Plan(kind, slot, ready, handed_over, lacking, program_lacking, missing, data_len, extend_by)
 
 
 def _buffer(target: Target, stored: Account | None) -> tuple[bool, bool, bytes]:
@@ -230,10 +237,9 @@ def cost(todo: Plan, seen: Seen, rent: Rent, fees: int) -> Cost:
     buffer_held = 0 if seen.buffer is None else seen.buffer.lamports
     returned = buffer_held + todo.buffer_lamports_missing
     data_held = 0 if seen.program_data is None else seen.program_data.lamports
-    program_held = 0 if seen.program is None else seen.program.lamports
-    kept = max(0, rent.data - data_held) + max(0, rent.program - program_held)
+    kept = max(0, rent.data - data_held) + todo.program_lamports_missing
     if todo.kind is Kind.NEW:
-        deepest = max(todo.buffer_lamports_missing + rent.program, todo.buffer_lamports_missing + kept - returned)
+        deepest = todo.buffer_lamports_missing + max(todo.program_lamports_missing, kept - returned)
     else:
         deepest = todo.buffer_lamports_missing + kept
     if todo.kind is Kind.STAGE:
