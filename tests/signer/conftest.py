@@ -30,4 +30,4 @@ async def rig(serving: Rig) -> AsyncIterator[Rig]:
     serving.guard.halts.clear()
     serving.guard.uncovered.clear()
     serving.key.wrong = serving.key.broken = False
-    serving.change(mode=parts.mode, limits=parts.limits, ledger=parts.ledger, writer=parts.writer)
+    serving.change(mode=parts.mode, limits=parts.limits, ledger=parts.ledger, publisher=parts.publisher)

@@ -27,7 +27,9 @@ from xorj_log.reader import LogReader
 from xorj_log.writer import LogWriter
 from xorj_signer.knowledge import TOPICS, Knowledge, follow
 from xorj_signer.ledger import Ledger
+from xorj_signer.outbox import Publisher
 from xorj_signer.providers import KeyKind, ProviderFailed
+from xorj_signer.refusals import Refusals
 from xorj_signer.request import Signing
 from xorj_signer.server import SignerServicer, build_server, set_serving
 from xorj_signer.settings import SignerSettings
@@ -240,6 +242,7 @@ async def started_rig(world: World) -> AsyncIterator[Rig]:
         knowledge, caught_up = Knowledge(), asyncio.Event()
         guard, key = ChosenGuard(), ChosenKey()
         reader = await stack.enter_async_context(LogReader(connection, TOPICS))
+        ledger = await stack.enter_async_context(Ledger(world.database.dsn("signer")))
         signing = Signing(
             callers=frozenset({"executor"}),
             mode=Mode.LIVE,
@@ -247,9 +250,10 @@ async def started_rig(world: World) -> AsyncIterator[Rig]:
             fetcher=await stack.enter_async_context(RecordFetcher(connection, ("trade-intents",))),
             guard=guard,
             knowledge=knowledge,
-            ledger=await stack.enter_async_context(Ledger(world.database.dsn("signer"))),
+            ledger=ledger,
             key=key,
-            writer=writers["signer"],
+            publisher=Publisher(ledger, writers["signer"]),
+            refusals=Refusals(writers["signer"]),
         )
         servicer = SignerServicer(signing.sign_trade, key)
         server, port, state = build_server(settings, servicer)

@@ -9,7 +9,6 @@ from xorj_core.facts import TradeExpired, TradeSigned
 from xorj_core.facts.common import Position
 from xorj_halt.view import Halted, HaltReason
 from xorj_signer.ledger import Ledger, Reservation, StoredSignature
-from xorj_signer.outbox import publish_unpublished
 
 from tests.signer.rig import RefusedCall, Rig, refusal
 from tests.signer.trades import EXPIRY_SLOT, Bytes, Trade, honest_trade, some_key
@@ -130,10 +129,10 @@ async def test_what_was_signed_but_not_published_is_published_at_the_next_start(
             await rig.sign(trade)
         rig.change(ledger=usual)
     assert not [f for f in await rig.log_of("signed-txs") if isinstance(f, TradeSigned) and f.vault == trade.plan.vault]
-    assert await publish_unpublished(usual, rig.writers["signer"], 0) == 1
+    assert await rig.signing.publisher.publish_unpublished(0) == 1
     signed = [f for f in await rig.log_of("signed-txs") if isinstance(f, TradeSigned) and f.vault == trade.plan.vault]
     assert len(signed) == 1
-    assert await publish_unpublished(usual, rig.writers["signer"], 0) == 0
+    assert await rig.signing.publisher.publish_unpublished(0) == 0
 
 
 async def test_without_its_ledger_the_signer_refuses(rig: Rig) -> None:

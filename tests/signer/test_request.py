@@ -127,6 +127,7 @@ async def test_a_kill_during_the_key_use_keeps_the_signature_inside(rig: Rig) ->
     trade = honest_trade(rig.bot)
     rig.guard.halts = [None, KILLED]
     assert (await refusal(rig, trade)).reason == "KILLED"
+    await rig.signing.publisher.note()
     assert await rig.signing.ledger.unpublished(0) == []
 
 

@@ -1,6 +1,7 @@
 """Builds the signer from its settings and runs it until SIGTERM or until one of its tasks fails."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+import uvloop
 from grpc_health.v1 import health
 from xorj_core.facts import ServiceStarted
 from xorj_halt.guard import Guard
@@ -21,9 +23,9 @@ from xorj_log.writer import LogWriter
 
 from xorj_signer.key_health import watch_key
 from xorj_signer.knowledge import TOPICS, Knowledge, follow
-from xorj_signer.ledger import Ledger
+from xorj_signer.ledger import LEDGER_FAULTS, Ledger
 from xorj_signer.logs import configure_logs
-from xorj_signer.outbox import run_outbox
+from xorj_signer.outbox import Publisher
 from xorj_signer.providers import KeyProvider, ProviderFailed
 from xorj_signer.providers.checked import require_solana_key
 from xorj_signer.providers.settings import (
@@ -33,6 +35,7 @@ from xorj_signer.providers.settings import (
     public_key_text,
     read_secret,
 )
+from xorj_signer.refusals import Refusals
 from xorj_signer.request import INTENTS_TOPIC, Signing
 from xorj_signer.server import SignerServicer, build_server, set_serving
 from xorj_signer.settings import EXIT_USAGE, SERVICE, SettingsUnusable, SignerSettings, load_settings, own_variables
@@ -73,6 +76,7 @@ async def serve(settings: SignerSettings, provider: ProviderSettings, key: KeyPr
         RecordFetcher(connection, (INTENTS_TOPIC,)) as fetcher,
         Ledger(dsn) as ledger,
     ):
+        publisher, refusals = Publisher(ledger, writer), Refusals(writer)
         signing = Signing(
             callers=settings.callers(),
             mode=settings.service_mode(),
@@ -82,14 +86,17 @@ async def serve(settings: SignerSettings, provider: ProviderSettings, key: KeyPr
             knowledge=knowledge,
             ledger=ledger,
             key=key,
-            writer=writer,
+            publisher=publisher,
+            refusals=refusals,
         )
         server, port, state = build_server(settings, SignerServicer(signing.sign_trade, key))
         await set_serving(state, serving=False)
         tasks = [
             asyncio.create_task(follow(knowledge, reader, writer, caught_up), name="follow"),
             asyncio.create_task(fetcher.ended(), name="fetcher"),
-            asyncio.create_task(run_outbox(ledger, writer), name="outbox"),
+            asyncio.create_task(ledger.ended(), name="ledger"),
+            asyncio.create_task(publisher.run(), name="outbox"),
+            asyncio.create_task(refusals.run(), name="refusals"),
             asyncio.create_task(stopping.wait(), name="stopping"),
         ]
         try:
@@ -108,6 +115,9 @@ async def serve(settings: SignerSettings, provider: ProviderSettings, key: KeyPr
             await state.enter_graceful_shutdown()
             await server.stop(GRACE_S)
             await _end(tasks)
+            await refusals.flush()
+            with contextlib.suppress(*LEDGER_FAULTS):  # what is not noted is published again at the next start
+                await publisher.note()
 
 
 async def _watch(key: KeyProvider, provider: ProviderSettings, state: health.aio.HealthServicer) -> None:
@@ -157,7 +167,8 @@ def main() -> int:
         guard = Guard(
             settings.kafka(), settings.keys_file, settings.heartbeat_key_file, SERVICE, settings.instance, build=BUILD
         )
-        asyncio.run(run(settings, provider, dsn, guard))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(settings, provider, dsn, guard))
     except (ProviderFailed, KeysUnusable, SettingsUnusable) as error:
         sys.stderr.write(f"the signer cannot start: {error}\n")
         return EXIT_USAGE

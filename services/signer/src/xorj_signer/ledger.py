@@ -1,72 +1,63 @@
 """Owns what the key was used for: one living intent for each (vault, sequence), one message for each (intent, attempt).
 
-1. A reservation is committed, synchronously, before the key is used for it.
-2. The first intent that claims a sequence keeps it; another gets it only after an audited TradeExpired whose proof is
-   later than the expiry of everything signed for the former. An intent that has lost its sequence never gets it back.
-3. An attempt is bound to one message for ever; asking for the same bytes again finds the stored signature.
+1. A reservation is committed, synchronously, before the key is used for it; `book` says which ones there may be.
+2. Requests that wait are decided and committed together: one transaction, one fsync. Each gets its own verdict, and one
+   that the database cannot store does not fail the others.
+3. Batches of several signers follow each other: each holds the one row of `ledger_clock` until it is committed.
 4. It is also the outbox: a signed row without a position on the log has yet to be published.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, TypeAlias, cast
+from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 import asyncpg
-from xorj_contracts.codec import from_message, message_class, to_message
 from xorj_core.facts import TradeSigned
 from xorj_core.facts.common import Position
-from xorj_core.facts.signed_txs import SigningRefusedReason as Reason
 from xorj_core.policy.decide import Denied
 
-SIGNED_TOPIC = "signed-txs"
-_CONNECTIONS_MAX = 8
+from xorj_signer import ledger_rows as rows
+from xorj_signer.book import AuditedExpiry, Expiries, Reservation, Reserved, StoredSignature
+
+__all__ = ["LEDGER_FAULTS", "AuditedExpiry", "Expiries", "Ledger", "Reservation", "Reserved", "StoredSignature"]
+
+BATCH_MAX = 256
+_CONNECTIONS_MAX = 4
 _COMMAND_S_MAX = 5.0
+_CONNECTION_SETTINGS = {"synchronous_commit": "on", "application_name": "xorj-signer", "enable_seqscan": "off"}
+"""Every statement goes by an index, whatever the planner believes of tables that were empty a minute ago."""
 
 LEDGER_FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 """What the database raises when it cannot answer."""
 
+_UNSTORABLE = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.RaiseError, ValueError)
+"""What one member of a batch may be guilty of; the others are then committed without it."""
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """What one attempt wants to bind."""
-
-    intent_id: bytes
-    vault: bytes
-    trade_seq: int
-    attempt: int
-    message_sha256: bytes
-    expiry_slot: int
-    value_micro_usd: int
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class AuditedExpiry:
-    """An intent's TradeExpired that the audit log holds, and the slot at which it was proven."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ask(Generic[T]):
+    """Something that waits for the next batch."""
 
-    fact_id: bytes
-    context_slot: int
-
-
-@dataclass(frozen=True, slots=True)
-class Reserved:
-    """The attempt is bound to these bytes; `stored` is the signature if there already is one."""
-
-    stored: "StoredSignature | None"
+    verdict: "asyncio.Future[T]"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSignature:
-    """A completed row; `published` is None while the fact has yet to be published."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reserve(_Ask[Reserved | Denied]):
+    wanted: Reservation
+    expiries: Expiries
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Complete(_Ask[StoredSignature]):
     fact: TradeSigned
-    published: Position | None
 
 
-Expiries: TypeAlias = Callable[[bytes, int, bytes], AuditedExpiry | None]
-"""Vault, sequence and intent id to the audited end of that intent, if there is one."""
-
-_Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+_Batch: TypeAlias = "Sequence[_Reserve | _Complete]"
+_Verdicts: TypeAlias = "list[Reserved | Denied | StoredSignature | RuntimeError]"
 
 
 class Ledger:
@@ -75,6 +66,10 @@ class Ledger:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._waiting: list[_Reserve | _Complete] = []
+        self._wake = asyncio.Event()
+        self._committer: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         self._pool = await asyncpg.create_pool(
@@ -83,14 +78,45 @@ class Ledger:
             max_size=_CONNECTIONS_MAX,
             timeout=_COMMAND_S_MAX,
             command_timeout=_COMMAND_S_MAX,
-            server_settings={"synchronous_commit": "on", "application_name": "xorj-signer"},
+            server_settings=_CONNECTION_SETTINGS,
         )
+        self._committer = asyncio.create_task(self._commit_for_ever(), name="ledger")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._open_pool.close()
+        if self._committer is not None:
+            self._committer.cancel()
+            await asyncio.wait([self._committer])
+        _fail(self._waiting, asyncpg.InterfaceError("the ledger is closed"))
+        if self._connection is not None:
+            self._connection.terminate()
+        if self._pool is not None:
+            await self._pool.close()
+
+    async def reserve(self, wanted: Reservation, expiries: Expiries) -> Reserved | Denied:
+        """Bind the attempt to its bytes, or say what is bound already or which window is full."""
+        return await self._ask(_Reserve(asyncio.get_running_loop().create_future(), wanted, expiries))
+
+    async def complete(self, fact: TradeSigned) -> StoredSignature:
+        """Store the signature of a reserved attempt; of two that do, the first one's fact is returned to both."""
+        return await self._ask(_Complete(asyncio.get_running_loop().create_future(), fact))
+
+    async def mark_published(self, marks: Sequence[tuple[TradeSigned, Position]]) -> None:
+        """Remember where facts stand on the log. Not durable at once: a fact that is forgotten is published again."""
+        async with self._open_pool.acquire() as connection, connection.transaction():
+            await connection.execute("SET LOCAL synchronous_commit = off")
+            await rows.mark_published(connection, marks)
+
+    async def unpublished(self, age_s_min: float, rows_max: int = 100) -> list[TradeSigned]:
+        """Facts signed at least `age_s_min` seconds ago that are not known to be on the log, oldest first."""
+        return await rows.unpublished(self._open_pool, age_s_min, rows_max)
+
+    async def ended(self) -> None:
+        """Returns only by raising what ended the committing of batches: from then on nothing can be reserved."""
+        if self._committer is not None:
+            await asyncio.shield(self._committer)
 
     @property
     def _open_pool(self) -> "asyncpg.Pool[asyncpg.Record]":
@@ -98,109 +124,86 @@ class Ledger:
             raise RuntimeError("the ledger is not open")
         return self._pool
 
-    async def reserve(self, wanted: Reservation, expiries: Expiries) -> Reserved | Denied:
-        """Bind the attempt to its bytes, or say what is bound already."""
-        async with self._open_pool.acquire() as connection, connection.transaction():
-            denied = await _claim_sequence(connection, wanted, expiries)
-            if denied is not None:
-                return denied
-            inserted = await connection.fetchval(
-                "INSERT INTO attempt (intent_id, attempt, message_sha256, expiry_slot) VALUES ($1, $2, $3, $4)"
-                " ON CONFLICT DO NOTHING RETURNING true",
-                wanted.intent_id,
-                wanted.attempt,
-                wanted.message_sha256,
-                wanted.expiry_slot,
+    async def _ask(self, ask: _Ask[T]) -> T:
+        if self._committer is None or self._committer.done():
+            raise asyncpg.InterfaceError("the ledger is closed")
+        self._waiting.append(ask)  # type: ignore[arg-type]  # of the two kinds, as its callers are the two above
+        self._wake.set()
+        return await ask.verdict
+
+    async def _commit_for_ever(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
+                try:
+                    await self._settle(batch)
+                finally:
+                    # Whoever still waits when this task is ended is told so.
+                    _fail(batch, asyncpg.InterfaceError("the ledger was closed while it committed"))
+
+    async def _settle(self, batch: _Batch) -> None:
+        """Commit a batch and tell everyone in it; a member that cannot be stored is found by going one by one."""
+        try:
+            verdicts = await self._commit(batch)
+        except _UNSTORABLE as error:
+            if len(batch) == 1:
+                _fail(batch, error)
+                return
+            for ask in batch:
+                await self._settle([ask])
+        except LEDGER_FAULTS as error:
+            self._discard_connection()
+            _fail(batch, error)
+        else:
+            for ask, verdict in zip(batch, verdicts, strict=True):
+                _tell(ask.verdict, verdict)
+
+    async def _commit(self, batch: _Batch) -> _Verdicts:
+        connection = await self._connected()
+        reserves = [ask for ask in batch if isinstance(ask, _Reserve)]
+        completes = [ask.fact for ask in batch if isinstance(ask, _Complete)]
+        async with asyncio.timeout(_COMMAND_S_MAX), connection.transaction():
+            reserved = iter(await self._reserve_all(connection, reserves) if reserves else [])
+            completed = iter(await rows.complete(connection, completes) if completes else [])
+        return [next(reserved) if isinstance(ask, _Reserve) else next(completed) for ask in batch]
+
+    async def _reserve_all(self, connection: rows.Connection, asks: Sequence[_Reserve]) -> Sequence[Reserved | Denied]:
+        wanted = [ask.wanted for ask in asks]
+        now_ms = await rows.lock_clock(connection, max(item.now_ms for item in wanted))
+        book = await rows.read_book(connection, wanted, now_ms)
+        verdicts = [book.reserve(ask.wanted, ask.expiries) for ask in asks]
+        await rows.write_book(connection, book, now_ms)
+        return verdicts
+
+    async def _connected(self) -> "asyncpg.Connection[asyncpg.Record]":
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(
+                self._dsn,
+                timeout=_COMMAND_S_MAX,
+                command_timeout=_COMMAND_S_MAX,
+                server_settings=_CONNECTION_SETTINGS,
             )
-            if inserted:
-                return Reserved(None)
-            row = await connection.fetchrow(
-                "SELECT * FROM attempt WHERE intent_id = $1 AND attempt = $2", wanted.intent_id, wanted.attempt
-            )
-        if row is None or row["message_sha256"] != wanted.message_sha256:
-            return Denied(Reason.ATTEMPT_TAKEN, f"attempt {wanted.attempt} is bound to other bytes")
-        return Reserved(None if row["signed_fact"] is None else _stored(row))
+        return self._connection
 
-    async def complete(self, fact: TradeSigned) -> StoredSignature:
-        """Store the signature of a reserved attempt; of two that do, the first one's fact is returned to both."""
-        row = await self._open_pool.fetchrow(
-            "UPDATE attempt SET signed_fact = $3, signed_at = now()"
-            " WHERE intent_id = $1 AND attempt = $2 AND message_sha256 = $4 AND signed_fact IS NULL RETURNING *",
-            fact.intent_id,
-            fact.attempt,
-            to_message(fact).SerializeToString(),
-            fact.message_sha256,
-        )
-        if row is None:
-            row = await self._open_pool.fetchrow(
-                "SELECT * FROM attempt WHERE intent_id = $1 AND attempt = $2 AND message_sha256 = $3"
-                " AND signed_fact IS NOT NULL",
-                fact.intent_id,
-                fact.attempt,
-                fact.message_sha256,
-            )
-        if row is None:
-            raise RuntimeError("a signature was made for an attempt that was not reserved")
-        return _stored(row)
-
-    async def mark_published(self, fact: TradeSigned, position: Position) -> None:
-        """Remember where the fact stands on the log."""
-        await self._open_pool.execute(
-            "UPDATE attempt SET published_cluster_id = $3, published_partition = $4, published_offset = $5"
-            " WHERE intent_id = $1 AND attempt = $2 AND published_offset IS NULL",
-            fact.intent_id,
-            fact.attempt,
-            position.cluster_id,
-            position.partition,
-            position.offset,
-        )
-
-    async def unpublished(self, age_s_min: float, rows_max: int = 100) -> list[TradeSigned]:
-        """Facts signed at least `age_s_min` seconds ago that are not known to be on the log, oldest first."""
-        rows = await self._open_pool.fetch(
-            "SELECT * FROM attempt WHERE signed_fact IS NOT NULL AND published_offset IS NULL"
-            " AND signed_at <= now() - make_interval(secs => $1) ORDER BY signed_at LIMIT $2",
-            age_s_min,
-            rows_max,
-        )
-        return [_stored(row).fact for row in rows]
+    def _discard_connection(self) -> None:
+        """What a broken connection has done is unknown; whoever asks again finds it in the rows."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
 
 
-async def _claim_sequence(connection: _Connection, wanted: Reservation, expiries: Expiries) -> Denied | None:
-    insert = (
-        "INSERT INTO intent (intent_id, vault, trade_seq, value_micro_usd) VALUES ($1, $2, $3, $4)"
-        " ON CONFLICT DO NOTHING RETURNING true"
-    )
-    values = (wanted.intent_id, wanted.vault, wanted.trade_seq, wanted.value_micro_usd)
-    if await connection.fetchval(insert, *values):
-        return None
-    # The row lock keeps an attempt of the former intent from being reserved while its sequence is handed on.
-    holder = await connection.fetchval(
-        "SELECT intent_id FROM intent WHERE vault = $1 AND trade_seq = $2 AND expired_fact_id IS NULL FOR UPDATE",
-        wanted.vault,
-        wanted.trade_seq,
-    )
-    if holder == wanted.intent_id:
-        return None
-    taken = Denied(Reason.SEQUENCE_TAKEN, f"sequence {wanted.trade_seq} belongs to another intent")
-    if holder is None:
-        return taken
-    expiry = expiries(wanted.vault, wanted.trade_seq, holder)
-    latest = await connection.fetchval("SELECT max(expiry_slot) FROM attempt WHERE intent_id = $1", holder)
-    if expiry is None or (latest is not None and expiry.context_slot <= latest):
-        return taken
-    await connection.execute("UPDATE intent SET expired_fact_id = $2 WHERE intent_id = $1", holder, expiry.fact_id)
-    if await connection.fetchval(insert, *values):
-        return None
-    # This intent itself had lost the sequence before. That its holder has expired is true all the same, and stays.
-    return taken
+def _tell(verdict: "asyncio.Future[Any]", result: object) -> None:
+    """Whoever was cancelled meanwhile is not told; what was committed for it stays."""
+    if verdict.done():
+        return
+    if isinstance(result, Exception):
+        verdict.set_exception(result)
+    else:
+        verdict.set_result(result)
 
 
-def _stored(row: asyncpg.Record) -> StoredSignature:
-    message = message_class(TradeSigned).FromString(row["signed_fact"])
-    published = None
-    if row["published_offset"] is not None:
-        published = Position(
-            row["published_cluster_id"], SIGNED_TOPIC, row["published_partition"], row["published_offset"]
-        )
-    return StoredSignature(cast(TradeSigned, from_message(TradeSigned, message)), published)
+def _fail(batch: _Batch, error: Exception) -> None:
+    for ask in batch:
+        _tell(ask.verdict, error)

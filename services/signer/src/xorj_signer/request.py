@@ -5,6 +5,7 @@
 3. Kill switch and lease are asked before the key is used and again after it, also for a signature that is stored.
 4. Mode `observe` signs nothing, whatever else is true.
 5. What leaves has been verified here and is on the log.
+6. Every refusal is told (`refusals`), whatever it was for.
 """
 
 import hashlib
@@ -13,28 +14,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-import structlog
 from aiokafka.errors import KafkaError
-from xorj_core.facts import AttemptPlanned, Mode, SigningRefused, TradeIntended, TradeSigned
+from xorj_core.facts import AttemptPlanned, Mode, TradeIntended, TradeSigned
 from xorj_core.facts.common import Position
 from xorj_core.facts.signed_txs import SigningRefusedReason as Reason
-from xorj_core.policy.decide import Denied, SigningInputs, decide_signing
+from xorj_core.policy.decide import Approved, Denied, SigningInputs, decide_signing
 from xorj_core.policy.limits import PolicyLimits, policy_sha256
-from xorj_halt.keys import verifies
+from xorj_core.policy.windows import demands_of
 from xorj_halt.view import Halted, HaltReason
 from xorj_log.fetcher import RecordFetcher, RecordNotFound, WrongCluster
 from xorj_log.inbox import FactRecord, read_record
-from xorj_log.writer import LogWriter, PublishUnknown
+from xorj_log.writer import PublishUnknown
 
 from xorj_signer.knowledge import Knowledge
-from xorj_signer.ledger import LEDGER_FAULTS, AuditedExpiry, Ledger, Reservation, StoredSignature
+from xorj_signer.ledger import LEDGER_FAULTS, AuditedExpiry, Ledger, Reservation
+from xorj_signer.outbox import Publisher
 from xorj_signer.providers import KeyProvider, ProviderFailed
+from xorj_signer.providers.checked import REFUSED_AS, sign_checked
+from xorj_signer.refusals import Refusal, Refusals
 
 INTENTS_TOPIC = "trade-intents"
 WAIT_S_MAX = 2.0
 """How long one request waits for a record, its audit cover or a price, within its own deadline."""
-
-log = structlog.get_logger()
+ANSWER_S_MIN = 0.1
+"""Time that is kept for the answer: a refusal that comes after the deadline says nothing to its caller."""
+CLOCK_AHEAD_MS_MAX = 5_000
+"""Windows are counted by the broker's time, but by none further ahead of our own clock than this."""
 
 
 class Halt(Protocol):
@@ -61,8 +66,9 @@ class SigningRequest:
     deadline: float
 
     def patience_s(self) -> float:
-        """How long to wait for something outside."""
-        return max(0.0, min(WAIT_S_MAX, self.deadline - time.monotonic()))
+        """How long to wait for something outside, so that there is time left to answer."""
+        remaining_s = self.deadline - time.monotonic()
+        return max(0.0, min(WAIT_S_MAX, remaining_s - max(ANSWER_S_MIN, remaining_s / 10)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,11 @@ class Found:
     plan_fact_id: bytes
     plan_timestamp_ms: int
 
+    @property
+    def fact_ids(self) -> tuple[bytes, bytes]:
+        """What the signature is caused by."""
+        return (self.intent_fact_id, self.plan_fact_id)
+
 
 Outcome: TypeAlias = SignedTrade | Denied
 
@@ -99,25 +110,30 @@ class Signing:
     knowledge: Knowledge
     ledger: Ledger
     key: KeyProvider
-    writer: LogWriter
+    publisher: Publisher
+    refusals: Refusals
 
     async def sign_trade(self, request: SigningRequest) -> Outcome:
-        """Sign one planned attempt, or say why not; a refusal over records that exist is published too."""
-        if request.caller not in self.callers:
-            return Denied(Reason.CALLER_NOT_ALLOWED, f"{request.caller!r} may not ask for signatures")
-        found = await self._fetch(request)
-        if isinstance(found, Denied):
-            return found
+        """Sign one planned attempt, or say why not."""
+        found: Found | None = None
         try:
-            outcome = await self._sign_found(request, found)
+            if request.caller not in self.callers:
+                outcome: Outcome = Denied(Reason.CALLER_NOT_ALLOWED, f"{request.caller!r} may not ask for signatures")
+            else:
+                fetched = await self._fetch(request)
+                if isinstance(fetched, Denied):
+                    outcome = fetched
+                else:
+                    found = fetched
+                    outcome = await self._sign_found(request, found)
         except ProviderFailed as error:
-            outcome = Denied(Reason.PROVIDER_FAILED, str(error))
+            outcome = Denied(REFUSED_AS[error.fault], str(error))
         except LEDGER_FAULTS as error:
             outcome = Denied(Reason.LEDGER_UNAVAILABLE, f"{type(error).__name__}: {error}")
         except PublishUnknown as error:
             outcome = Denied(Reason.LOG_UNAVAILABLE, str(error))
         if isinstance(outcome, Denied):
-            await self._publish_refusal(request, found, outcome)
+            await self.refusals.tell(_refusal(request, found, outcome))
         return outcome
 
     async def _sign_found(self, request: SigningRequest, found: Found) -> Outcome:
@@ -132,40 +148,32 @@ class Signing:
         await self.knowledge.wait_for_prices((intent.price_in_fact_id, intent.price_out_fact_id), request.patience_s())
         if self._expiry(intent.vault, intent.trade_seq, intent.intent_id):
             return Denied(Reason.SEQUENCE_TAKEN, "the intent has expired")
-        decision = decide_signing(self._inputs(found), self.limits)
+        inputs = self._inputs(found)
+        decision = decide_signing(inputs, self.limits)
         if isinstance(decision, Denied):
             return decision
         message_sha256 = hashlib.sha256(plan.message).digest()
-        wanted = Reservation(
-            intent_id=intent.intent_id,
-            vault=intent.vault,
-            trade_seq=intent.trade_seq,
-            attempt=plan.attempt,
-            message_sha256=message_sha256,
-            expiry_slot=plan.expiry_slot,
-            value_micro_usd=decision.value_micro_usd,
-        )
-        reserved = await self.ledger.reserve(wanted, self._expiry)
+        reserved = await self.ledger.reserve(self._reservation(inputs, decision, message_sha256), self._expiry)
         if isinstance(reserved, Denied):
             return reserved
         stored = reserved.stored
         if stored is None:
-            signature = await self.key.sign(plan.message)
-            if not verifies(self.key.public_key(), plan.message, signature):
-                return Denied(Reason.BAD_SIGNATURE, "the provider's signature does not verify")
+            signature = await sign_checked(self.key, plan.message, request.patience_s())
             if halted := self._halted(intent.vault):
                 return halted
             stored = await self.ledger.complete(self._fact(request, found, signature, message_sha256))
         elif halted := self._halted(intent.vault):
             return halted
-        return SignedTrade(stored.fact, await self._publish(request, found, stored))
+        position = await self.publisher.publish(stored, found.fact_ids, request.traceparent)
+        return SignedTrade(stored.fact, position)
 
     async def _fetch(self, request: SigningRequest) -> Found | Denied:
         if request.intent.topic != INTENTS_TOPIC or request.attempt.topic != INTENTS_TOPIC:
             return Denied(Reason.BAD_REQUEST, f"both records stand on {INTENTS_TOPIC}")
         try:
-            intent_record = await self.fetcher.fetch(request.intent, request.patience_s())
+            # The attempt comes after its intent: once it is here, the intent is, too, unless it is old.
             plan_record = await self.fetcher.fetch(request.attempt, request.patience_s())
+            intent_record = await self.fetcher.fetch(request.intent, request.patience_s())
         except (RecordNotFound, WrongCluster) as error:
             return Denied(Reason.RECORD_NOT_FOUND, str(error))
         except KafkaError as error:
@@ -212,6 +220,25 @@ class Signing:
             bot_authority=self.key.public_key(),
         )
 
+    def _reservation(self, inputs: SigningInputs, approved: Approved, message_sha256: bytes) -> Reservation:
+        """What the attempt binds and counts as; its owner's settings are known, or it would not be approved."""
+        intent, settings = inputs.intent, inputs.settings
+        if settings is None:
+            raise RuntimeError("a trade was approved without its owner's settings")
+        mints = (intent.mint_in, intent.mint_out)
+        return Reservation(
+            intent_id=intent.intent_id,
+            vault=intent.vault,
+            trade_seq=intent.trade_seq,
+            attempt=inputs.plan.attempt,
+            message_sha256=message_sha256,
+            expiry_slot=inputs.plan.expiry_slot,
+            value_micro_usd=approved.value_micro_usd,
+            outflow_lamports=approved.outflow_lamports,
+            now_ms=min(inputs.now_ms, time.time_ns() // 1_000_000 + CLOCK_AHEAD_MS_MAX),
+            demands=demands_of(self.limits, intent.vault, mints, settings.day_value_micro_usd_max),
+        )
+
     def _fact(self, request: SigningRequest, found: Found, signature: bytes, message_sha256: bytes) -> TradeSigned:
         intent, plan = found.intent, found.plan
         return TradeSigned(
@@ -231,29 +258,21 @@ class Signing:
             signed_at_us=time.time_ns() // 1000,
         )
 
-    async def _publish(self, request: SigningRequest, found: Found, stored: StoredSignature) -> Position:
-        if stored.published is not None:
-            return stored.published
-        causes = (found.intent_fact_id, found.plan_fact_id)
-        position = await self.writer.publish(stored.fact, causation=causes, traceparent=request.traceparent)
-        await self.ledger.mark_published(stored.fact, position)
-        return position
 
-    async def _publish_refusal(self, request: SigningRequest, found: Found, denied: Denied) -> None:
-        """The caller gets the refusal even where the log cannot be reached."""
-        refused = SigningRefused(
-            intent_id=found.plan.intent_id,
-            trade_id=found.plan.trade_id,
-            vault=found.plan.vault,
-            attempt=found.plan.attempt,
-            reason=denied.reason,
-            detail=denied.detail,
-            caller=request.caller,
-            attempt_position=request.attempt,
-            refused_at_us=time.time_ns() // 1000,
-            requests=1,
-        )
-        try:
-            await self.writer.publish(refused, causation=(found.plan_fact_id,), traceparent=request.traceparent)
-        except PublishUnknown as error:
-            log.warning("refusal_not_published", reason=denied.reason.name, error=str(error))
+def _refusal(request: SigningRequest, found: Found | None, denied: Denied) -> Refusal:
+    """The refusal with what is known of the attempt: only what records say, never what the caller claims."""
+    if found is None:
+        return Refusal(request.caller, denied.reason, denied.detail, attempt_position=request.attempt)
+    plan = found.plan
+    return Refusal(
+        caller=request.caller,
+        reason=denied.reason,
+        detail=denied.detail,
+        intent_id=plan.intent_id,
+        trade_id=plan.trade_id,
+        vault=plan.vault,
+        attempt=plan.attempt,
+        attempt_position=request.attempt,
+        causation=(found.plan_fact_id,),
+        traceparent=request.traceparent,
+    )

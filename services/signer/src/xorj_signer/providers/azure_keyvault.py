@@ -59,7 +59,8 @@ class AzureKeyVaultKey:
             "verify_challenge_resource": urlsplit(vault_url).hostname not in _LOOPBACK,
         }
         self._keys = KeyClient(vault_url, credential, **options)
-        self._crypto = CryptographyClient(self._id, credential, **options)
+        self._signing_with = lambda key: CryptographyClient(key, credential, **options)
+        self._crypto: CryptographyClient | None = None
         self._public = b""
         self._threads = ThreadPoolExecutor(CALLS_AT_ONCE_MAX, thread_name_prefix="azure-keyvault")
 
@@ -73,7 +74,10 @@ class AzureKeyVaultKey:
         """
         key = cls(vault_url, key_name, version, credential, ca)
         try:
-            key._public = await key.check()
+            found = await key._fetch()
+            key._public = key._point_of(found)
+            # Given the key as it was checked: by its name alone, the SDK would fetch it once and believe that for ever.
+            key._crypto = key._signing_with(found)
         except BaseException:
             await key.close()
             raise
@@ -83,8 +87,11 @@ class AzureKeyVaultKey:
         return self._public
 
     async def sign(self, message: bytes) -> bytes:
+        crypto = self._crypto
+        if crypto is None:
+            raise ProviderFailed(f"{self._id}: not open", ProviderFault.UNREACHABLE)
         digest = hashlib.sha256(message).digest()
-        answer: SignResult = await self._call(lambda: self._crypto.sign(SignatureAlgorithm.es256, digest))
+        answer: SignResult = await self._call(lambda: crypto.sign(SignatureAlgorithm.es256, digest))
         if answer.key_id != self._id:
             raise ProviderFailed(f"{self._id}: the vault answers for {answer.key_id}", ProviderFault.WRONG_KEY)
         if not isinstance(answer.signature, bytes) or len(answer.signature) != SIGNATURE_BYTES:
@@ -92,13 +99,18 @@ class AzureKeyVaultKey:
         return low_s(answer.signature)
 
     async def check(self) -> bytes:
+        return self._point_of(await self._fetch())
+
+    async def _fetch(self) -> KeyVaultKey:
         key: KeyVaultKey = await self._call(lambda: self._keys.get_key(self._key_name, self._version))
         properties = key.properties
         if key.id != self._id:
             raise ProviderFailed(f"{self._id}: the vault answers for {key.id}", ProviderFault.WRONG_KEY)
         now = datetime.now(UTC)
+        if properties.enabled is None:
+            raise ProviderFailed(f"{self._id}: a description without `enabled`", ProviderFault.MALFORMED)
         if (
-            properties.enabled is not True
+            not properties.enabled
             or (properties.not_before is not None and now < properties.not_before)
             or (properties.expires_on is not None and now >= properties.expires_on)
         ):
@@ -109,17 +121,20 @@ class AzureKeyVaultKey:
         if web_key.crv != KeyCurveName.p_256 or KeyOperation.sign not in operations:
             told = f"{self._id}: a key on {web_key.crv} for {', '.join(operations)}; P-256 for `sign` is needed"
             raise ProviderFailed(told, ProviderFault.MISCONFIGURED)
-        return self._point(web_key.x, web_key.y)
+        return key
 
     async def close(self) -> None:
         """Calls under way end by their own timeouts; nobody waits for them."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._keys.close()
-        self._crypto.close()
+        if self._crypto is not None:
+            self._crypto.close()
 
-    def _point(self, x: bytes, y: bytes) -> bytes:
+    def _point_of(self, key: KeyVaultKey) -> bytes:
+        web_key: Any = key.key
         try:
-            point = EllipticCurvePublicNumbers(int.from_bytes(x), int.from_bytes(y), SECP256R1()).public_key()
+            x, y = int.from_bytes(web_key.x), int.from_bytes(web_key.y)
+            point = EllipticCurvePublicNumbers(x, y, SECP256R1()).public_key()
         except (TypeError, ValueError) as error:
             told = f"{self._id}: its public key is no point of P-256"
             raise ProviderFailed(told, ProviderFault.MALFORMED) from error

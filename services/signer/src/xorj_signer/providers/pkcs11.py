@@ -7,13 +7,16 @@
 4. A session that the token has ended fails the call that meets it; the next call opens a new one.
 """
 
+import asyncio
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pkcs11
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 
-from xorj_signer.providers import KeyKind, ProviderFailed, ProviderFault
+from xorj_signer.providers import CALL_S_MAX, KeyKind, ProviderFailed, ProviderFault
 from xorj_signer.providers.thread import OneThread
 
 _FAULTS: dict[type[pkcs11.PKCS11Error], ProviderFault] = {
@@ -60,23 +63,29 @@ class Pkcs11Key:
         return self._public
 
     async def sign(self, message: bytes) -> bytes:
-        try:
-            return await self._thread.call(lambda: self._sign(message))
-        except (pkcs11.PKCS11Error, RuntimeError) as error:
-            raise self._failed(error) from error
+        return await self._call(lambda: self._sign(message))
 
     async def check(self) -> bytes:
+        return await self._call(self._look)
+
+    async def close(self) -> None:
+        """The session is closed in its turn; a token that hangs is not waited for."""
+        with contextlib.suppress(ProviderFailed):  # a session that the token has ended already
+            await self._call(self._end)
+        self._thread.end()
+
+    async def _call(self, work: Callable[[], bytes]) -> bytes:
         try:
-            return await self._thread.call(self._look)
+            async with asyncio.timeout(CALL_S_MAX):
+                return await self._thread.call(work)
+        except TimeoutError as error:
+            raise ProviderFailed(f"{self._where}: the token does not answer", ProviderFault.TIMEOUT) from error
         except (pkcs11.PKCS11Error, RuntimeError) as error:
             raise self._failed(error) from error
 
-    async def close(self) -> None:
-        """The thread closes the session when it comes to it."""
-        self._thread.end(self._end)
-
-    def _end(self) -> None:
+    def _end(self) -> bytes:
         self._session.close()  # the one that is open then
+        return b""
 
     def _sign(self, message: bytes) -> bytes:
         try:
@@ -95,6 +104,8 @@ class Pkcs11Key:
             raise
 
     def _reopen(self) -> None:
+        with contextlib.suppress(pkcs11.PKCS11Error):  # it has ended, or ends here: a token has one login a process
+            self._session.close()
         self._session = self._token.open(user_pin=self._pin)
         self._private = _one(self._session, ObjectClass.PRIVATE_KEY, self._key_label)
 

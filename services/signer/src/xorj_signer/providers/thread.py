@@ -32,7 +32,6 @@ class OneThread:
 
     def __init__(self, name: str) -> None:
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
-        self._last: Callable[[], object] = lambda: None
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
     async def call(self, work: Callable[[], T]) -> T:
@@ -42,9 +41,8 @@ class OneThread:
         self._calls.put(_Call(work, loop, waiting))
         return await waiting
 
-    def end(self, last: Callable[[], object]) -> None:
-        """Let the thread do what it was given, then `last`, and end; nobody waits for it."""
-        self._last = last
+    def end(self) -> None:
+        """Let the thread end after what it was given; does not wait for it."""
         self._calls.put(None)
 
     def _run(self) -> None:
@@ -64,7 +62,6 @@ class OneThread:
                 self._calls.put(call)  # the end, or another loop's: in its own turn
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_deliver, answers)
-        self._last()
 
 
 def _done(call: _Call) -> _Answer:
