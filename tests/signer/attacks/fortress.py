@@ -83,9 +83,10 @@ class Fortress:
         return refused.reason
 
     async def refusals(self, trade: Trade) -> list[SigningRefused]:
-        """What the log says about refused attempts of a trade's vault."""
+        """What the log says about refusals of a trade's attempt."""
         facts = await self.running.facts("signed-txs")
-        return [f for f in facts if isinstance(f, SigningRefused) and f.vault == trade.plan.vault]
+        wanted = (trade.plan.vault, trade.plan.intent_id)
+        return [f for f in facts if isinstance(f, SigningRefused) and (f.vault, f.intent_id) == wanted]
 
     async def signed(self) -> list[TradeSigned]:
         """Every signature that the log knows."""
