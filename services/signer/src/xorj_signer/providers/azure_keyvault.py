@@ -2,9 +2,10 @@
 
 1. One key version, by vault, name and version.
 2. The answer is r||s; s is brought into the lower half, which is an equally valid signature and the only accepted one.
-3. Whether the key is enabled, in its time and of this version is asked for each time: the SDK's own knowledge of a key
+3. The SDK does not say which version signed; a signature by another one does not verify.
+4. Whether the key is enabled, in its time and of this version is asked for each time: the SDK's own knowledge of a key
    is fetched once and kept, so it would not notice.
-4. One attempt for each call: the SDK's own retries would hide the time.
+5. One attempt for each call: the SDK's own retries would hide the time.
 """
 
 import asyncio
@@ -59,7 +60,7 @@ class AzureKeyVaultKey:
             "verify_challenge_resource": urlsplit(vault_url).hostname not in _LOOPBACK,
         }
         self._keys = KeyClient(vault_url, credential, **options)
-        self._signing_with = lambda key: CryptographyClient(key, credential, **options)
+        self._options = options
         self._crypto: CryptographyClient | None = None
         self._public = b""
         self._threads = ThreadPoolExecutor(CALLS_AT_ONCE_MAX, thread_name_prefix="azure-keyvault")
@@ -77,7 +78,7 @@ class AzureKeyVaultKey:
             found = await key._fetch()
             key._public = key._point_of(found)
             # Given the key as it was checked: by its name alone, the SDK would fetch it once and believe that for ever.
-            key._crypto = key._signing_with(found)
+            key._crypto = CryptographyClient(found, credential, **key._options)
         except BaseException:
             await key.close()
             raise
@@ -92,8 +93,6 @@ class AzureKeyVaultKey:
             raise ProviderFailed(f"{self._id}: not open", ProviderFault.UNREACHABLE)
         digest = hashlib.sha256(message).digest()
         answer: SignResult = await self._call(lambda: crypto.sign(SignatureAlgorithm.es256, digest))
-        if answer.key_id != self._id:
-            raise ProviderFailed(f"{self._id}: the vault answers for {answer.key_id}", ProviderFault.WRONG_KEY)
         if not isinstance(answer.signature, bytes) or len(answer.signature) != SIGNATURE_BYTES:
             raise ProviderFailed(f"{self._id}: an answer that is no r||s", ProviderFault.MALFORMED)
         return low_s(answer.signature)

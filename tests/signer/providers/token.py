@@ -1,0 +1,57 @@
+"""Keys of this machine for tests: a SoftHSM token whose session can be made to fail, and a file."""
+
+from typing import Any, ClassVar
+
+import pkcs11
+from xorj_localnet.hsm import SignerKey
+from xorj_signer.providers import KeyKind, KeyProvider
+from xorj_signer.providers.pkcs11 import Pkcs11Key
+
+from tests.signer.providers.stand_ins import Wrong
+
+RAISED: dict[Wrong, type[Exception]] = {
+    Wrong.DOWN: pkcs11.DeviceRemoved,
+    Wrong.BROKEN: pkcs11.DeviceError,
+    Wrong.DENIED: pkcs11.PinLocked,
+    Wrong.THROTTLED: pkcs11.SessionCount,
+}
+
+
+class LocalKey:
+    """A key on this machine."""
+
+    kind = KeyKind.ED25519
+    ways: frozenset[Wrong] = frozenset()
+
+    def __init__(self, made: SignerKey) -> None:
+        self.public_key = made.public_key
+        self.settings = {n: v for n, v in made.settings.items() if n.startswith("XORJ_")}
+        if made.provider == "file":
+            self.settings |= {"XORJ_GENESIS_HASH": "local", "XORJ_LOCAL_GENESIS_HASH": "local"}
+
+    def act(self, wrong: Wrong | None) -> None:
+        """It is always right."""
+        assert wrong is None
+
+
+class WrongToken:
+    """Stands where a private key's handle stands, and is wrong."""
+
+    ways: ClassVar = frozenset({*RAISED, Wrong.SIGNATURE, Wrong.LENGTH})
+
+    def __init__(self, real: Any, wrong: Wrong) -> None:
+        self._real = real
+        self._wrong = wrong
+
+    def sign(self, message: bytes, mechanism: Any) -> bytes:
+        if self._wrong in RAISED:
+            raise RAISED[self._wrong]
+        if self._wrong is Wrong.SIGNATURE:
+            return bytes(self._real.sign(message + b"?", mechanism=mechanism))
+        return bytes(self._real.sign(message, mechanism=mechanism))[:63]
+
+
+def bend(key: KeyProvider, wrong: Wrong) -> None:
+    """From now on the open token is wrong, until it is opened again."""
+    assert isinstance(key, Pkcs11Key)
+    key._private = WrongToken(key._private, wrong)
