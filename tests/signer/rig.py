@@ -255,7 +255,7 @@ async def started_rig(world: World) -> AsyncIterator[Rig]:
             publisher=Publisher(ledger, writers["signer"]),
             refusals=Refusals(writers["signer"]),
         )
-        servicer = SignerServicer(signing.sign_trade, key)
+        servicer = SignerServicer(signing.sign_trade, key, signing.refusals.tell)
         server, port, state = build_server(settings, servicer)
         following = asyncio.create_task(follow(knowledge, reader, writers["signer"], caught_up))
         await server.start()

@@ -4,11 +4,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from xorj_signer.refusals import Refusal
 from xorj_signer.request import Outcome, SigningRequest
 from xorj_signer.server import SignerServicer, build_server, set_serving
 from xorj_signer.settings import SignerSettings
 
 from tests.signer.rig import ChosenKey
+
+
+async def untold(refusal: Refusal) -> None:
+    """There is no log here."""
 
 
 @asynccontextmanager
@@ -32,7 +37,7 @@ async def bare_server(
         signer_host="127.0.0.1",
         signer_port=0,
     )
-    server, port, state = build_server(settings, SignerServicer(sign_trade, ChosenKey()))
+    server, port, state = build_server(settings, SignerServicer(sign_trade, ChosenKey(), untold))
     await server.start()
     await set_serving(state, serving=True)
     try:

@@ -89,7 +89,7 @@ async def serve(settings: SignerSettings, provider: ProviderSettings, key: KeyPr
             publisher=publisher,
             refusals=refusals,
         )
-        server, port, state = build_server(settings, SignerServicer(signing.sign_trade, key))
+        server, port, state = build_server(settings, SignerServicer(signing.sign_trade, key, refusals.tell))
         await set_serving(state, serving=False)
         tasks = [
             asyncio.create_task(follow(knowledge, reader, writer, caught_up), name="follow"),

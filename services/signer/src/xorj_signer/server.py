@@ -1,77 +1,70 @@
-"""The gRPC face of the signer: who calls, until when, and how a refusal looks on the wire.
+"""The gRPC face of the signer: who calls, until when, and which methods there are.
 
-1. Only TLS with a client certificate of our authority; the caller is the certificate's common name.
-2. A call without a deadline is refused; a refusal is a google.rpc.Status with an ErrorInfo.
-3. Nothing but signing, public keys and health; no reflection.
+1. Only TLS with a client certificate of our authority; the caller is the certificate's one common name.
+2. A call without a deadline is refused; so are more than `IN_FLIGHT_MAX` at a time.
+3. Nothing but signing, public keys and health; no reflection. Any other method is refused like every bad request.
+4. Whatever fails, the caller gets a typed refusal (`wire`), and SignTrade's are told (`refusals`).
 """
 
-import ssl
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 import grpc
 import structlog
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.rpc.error_details_pb2 import ErrorInfo
-from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from xorj.signer.v1 import signer_pb2, signer_pb2_grpc
-from xorj_contracts.codec import Undecodable, position_from_message, position_to_message
+from xorj.signer.v1 import signer_pb2
+from xorj_contracts.codec import position_to_message
 from xorj_core.facts.signed_txs import SigningRefusedReason as Reason
 from xorj_core.policy.decide import Denied
-from xorj_core.policy.passing import PASSING
 
+from xorj_signer.certificates import (
+    CONNECTION_AGE_MS_MAX,
+    CONNECTION_GRACE_MS,
+    CertificateFiles,
+    RotatingCertificates,
+)
+from xorj_signer.metrics import SECONDS, SIGNED
 from xorj_signer.providers import KeyProvider
+from xorj_signer.refusals import NOWHERE, Refusal
 from xorj_signer.request import Outcome, SigningRequest
 from xorj_signer.settings import SignerSettings
+from xorj_signer.wire import MESSAGE_BYTES_MAX, Context, Unreadable, caller_of, read_request, refuse, time_remaining_s
 
-ERROR_DOMAIN = "signer.xorj"
-MESSAGE_BYTES_MAX = 16 * 1024
-SERVICE_NAME = "xorj.signer.v1.Signer"
+SERVICE_NAME: Final = "xorj.signer.v1.Signer"
+IN_FLIGHT_MAX: Final = 512
 
-_STATUS = {
-    Reason.CALLER_NOT_ALLOWED: grpc.StatusCode.PERMISSION_DENIED,
-    Reason.BAD_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
-    Reason.SEQUENCE_TAKEN: grpc.StatusCode.ALREADY_EXISTS,
-    Reason.ATTEMPT_TAKEN: grpc.StatusCode.ALREADY_EXISTS,
-    **dict.fromkeys(PASSING, grpc.StatusCode.UNAVAILABLE),
-}
-"""Status of a refusal; UNAVAILABLE may be asked again. Every other reason is FAILED_PRECONDITION."""
-
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 SignTrade: TypeAlias = Callable[[SigningRequest], Awaitable[Outcome]]
+Tell: TypeAlias = Callable[[Refusal], Awaitable[None]]
 
 log = structlog.get_logger()
 
 
-class SignerServicer(signer_pb2_grpc.SignerServicer):
+class SignerServicer:
     """Translates between the wire and the request path."""
 
-    def __init__(self, sign_trade: SignTrade, key: KeyProvider) -> None:
+    def __init__(self, sign_trade: SignTrade, key: KeyProvider, tell: Tell) -> None:
         self._sign_trade = sign_trade
         self._key = key
+        self._tell = tell
+        self._in_flight = 0
 
-    async def SignTrade(self, request: signer_pb2.SignTradeRequest, context: Context) -> signer_pb2.SignTradeResponse:
+    async def sign(self, data: bytes, context: Context) -> signer_pb2.SignTradeResponse:
         """Sign one planned attempt, named by positions."""
-        remaining_s = time_remaining_s(context)
-        if remaining_s is None:
-            await refuse(context, Denied(Reason.BAD_REQUEST, "a deadline is required"))
+        began = time.monotonic()
+        if self._in_flight >= IN_FLIGHT_MAX:
+            await self._refuse(context, Denied(Reason.BUSY, f"{IN_FLIGHT_MAX} requests are being answered"))
+        self._in_flight += 1
         try:
-            intent, attempt = position_from_message(request.intent), position_from_message(request.attempt)
-        except Undecodable as error:
-            await refuse(context, Denied(Reason.BAD_REQUEST, str(error)))
-        asked = SigningRequest(
-            caller=caller_of(context),
-            intent=intent,
-            attempt=attempt,
-            traceparent=request.traceparent[:64],
-            deadline=time.monotonic() + remaining_s,
-        )
-        outcome = await self._sign_trade(asked)
+            asked = await self._read(data, context)
+            outcome = await self._outcome(asked)
+        finally:
+            self._in_flight -= 1
+            SECONDS.observe(time.monotonic() - began)
         if isinstance(outcome, Denied):
             log.warning("refused", reason=outcome.reason.name, detail=outcome.detail, caller=asked.caller)
             await refuse(context, outcome)
+        SIGNED.inc()
         log.info("signed", trade_id=outcome.fact.trade_id.hex(), attempt=outcome.fact.attempt)
         return signer_pb2.SignTradeResponse(
             signature=outcome.fact.signature,
@@ -79,41 +72,53 @@ class SignerServicer(signer_pb2_grpc.SignerServicer):
             signed=position_to_message(outcome.position),
         )
 
-    async def GetPublicKeys(
-        self, request: signer_pb2.GetPublicKeysRequest, context: Context
-    ) -> signer_pb2.GetPublicKeysResponse:
+    async def public_keys(self, _: bytes, context: Context) -> signer_pb2.GetPublicKeysResponse:
         """The address of the key that signs; for every principal with a certificate."""
         if time_remaining_s(context) is None:
             await refuse(context, Denied(Reason.BAD_REQUEST, "a deadline is required"))
+        if not caller_of(context):
+            await refuse(context, Denied(Reason.CALLER_NOT_ALLOWED, "the certificate does not name one caller"))
         key = signer_pb2.GetPublicKeysResponse.PublicKey(
-            provider=self._key.name, algorithm="ed25519", public_key=self._key.public_key()
+            provider=self._key.name, algorithm=self._key.kind.value, public_key=self._key.public_key()
         )
         return signer_pb2.GetPublicKeysResponse(keys=[key])
 
+    async def _read(self, data: bytes, context: Context) -> SigningRequest:
+        remaining_s = time_remaining_s(context)
+        if remaining_s is None:
+            await self._refuse(context, Denied(Reason.BAD_REQUEST, "a deadline is required"))
+        try:
+            intent, attempt, traceparent = read_request(data)
+        except Unreadable as error:
+            await self._refuse(context, Denied(Reason.BAD_REQUEST, str(error)), error.code)
+        return SigningRequest(caller_of(context), intent, attempt, traceparent, time.monotonic() + remaining_s)
 
-def time_remaining_s(context: Context) -> float | None:
-    """Seconds until the call's deadline; None without one, which the type of the library does not say."""
-    return context.time_remaining()
+    async def _outcome(self, asked: SigningRequest) -> Outcome:
+        try:
+            return await self._sign_trade(asked)
+        except Exception as error:
+            log.exception("request_failed", caller=asked.caller)
+            denied = Denied(Reason.INTERNAL, f"a fault of the signer itself ({type(error).__name__})")
+            await self._tell(Refusal(asked.caller, denied.reason, denied.detail, attempt_position=asked.attempt))
+            return denied
+
+    async def _refuse(self, context: Context, denied: Denied, code: grpc.StatusCode | None = None) -> NoReturn:
+        """Refuse what was not even a request; ids that it may have named are not known."""
+        caller = caller_of(context)
+        log.warning("refused", reason=denied.reason.name, detail=denied.detail, caller=caller)
+        await self._tell(Refusal(caller, denied.reason, denied.detail, attempt_position=NOWHERE))
+        await refuse(context, denied, code)
 
 
-def caller_of(context: Context) -> str:
-    """The common name of the client's certificate, as verified by TLS; empty for anything else."""
-    identity = context.auth_context()
-    if list(identity.get("transport_security_type", ())) != [b"ssl"]:
-        return ""
-    names = list(identity.get("x509_common_name", ()))
-    return names[0].decode() if len(names) == 1 else ""
+class _NothingElse(grpc.GenericRpcHandler):
+    """Answers every method that no handler before it knows."""
 
+    def service(self, handler_call_details: Any) -> Any:
+        async def unknown(_: bytes, context: Context) -> bytes:
+            denied = Denied(Reason.BAD_REQUEST, "there is no such method")
+            await refuse(context, denied, grpc.StatusCode.UNIMPLEMENTED)
 
-async def refuse(context: Context, denied: Denied) -> NoReturn:
-    """End the call with the refusal."""
-    code = _STATUS.get(denied.reason, grpc.StatusCode.FAILED_PRECONDITION)
-    info = AnyMessage()
-    info.Pack(ErrorInfo(reason=f"REASON_{denied.reason.name}", domain=ERROR_DOMAIN))
-    number: int = code.value[0]
-    status = Status(code=number, message=denied.detail, details=[info])
-    await context.abort(code, denied.detail, (("grpc-status-details-bin", status.SerializeToString()),))
-    raise AssertionError("abort always raises")
+        return grpc.unary_unary_rpc_method_handler(unknown)
 
 
 def build_server(
@@ -121,24 +126,32 @@ def build_server(
 ) -> tuple["grpc.aio.Server", int, "health.aio.HealthServicer"]:
     """A server that is not started yet, its port, and its health, which says NOT_SERVING until told otherwise.
 
-    Raises OSError for missing certificate files and RuntimeError for a busy port.
+    Raises OSError or ValueError for certificate files that are missing or unfit and RuntimeError for a busy port.
     """
-    # gRPC reports a broken key only per connection; this fails at start instead.
-    ssl.create_default_context().load_cert_chain(settings.kafka_cert_file, settings.kafka_key_file)
-    credentials = grpc.ssl_server_credentials(
-        [(settings.kafka_key_file.read_bytes(), settings.kafka_cert_file.read_bytes())],
-        root_certificates=settings.kafka_ca_file.read_bytes(),
-        require_client_auth=True,
-    )
+    files = CertificateFiles(settings.kafka_key_file, settings.kafka_cert_file, settings.kafka_ca_file)
     options = [
-        ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-        ("grpc.max_concurrent_streams", 256),
+        # A little more than is read, so that what is too large can be refused with its reason.
+        ("grpc.max_receive_message_length", 4 * MESSAGE_BYTES_MAX),
+        ("grpc.max_metadata_size", 8 * 1024),
+        ("grpc.max_concurrent_streams", IN_FLIGHT_MAX),
+        ("grpc.max_connection_age_ms", CONNECTION_AGE_MS_MAX),
+        ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_MS),
         ("grpc.so_reuseport", 0),
     ]
     server = grpc.aio.server(options=options)
-    signer_pb2_grpc.add_SignerServicer_to_server(servicer, server)
+    # Bytes go in unread: what cannot be parsed is refused here, with a reason, and not by the library without one.
+    methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        "SignTrade": grpc.unary_unary_rpc_method_handler(
+            servicer.sign, response_serializer=signer_pb2.SignTradeResponse.SerializeToString
+        ),
+        "GetPublicKeys": grpc.unary_unary_rpc_method_handler(
+            servicer.public_keys, response_serializer=signer_pb2.GetPublicKeysResponse.SerializeToString
+        ),
+    }
     state = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(state, server)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE_NAME, methods), _NothingElse()))
+    credentials = RotatingCertificates(files).credentials()
     port = server.add_secure_port(f"{settings.signer_host}:{settings.signer_port}", credentials)
     return server, port, state
 
