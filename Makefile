@@ -35,6 +35,9 @@ format: setup ## bring the sources into the agreed shape
 lock: setup ## compile requirements/*.in into hash-pinned requirements/*.txt
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) requirements/dev.in -o requirements/dev.txt
+	for part in signer signer-pkcs11 signer-aws signer-gcp signer-azure; do \
+		$(COMPILE) requirements/$$part.in -c requirements/dev.txt -o requirements/$$part.txt || exit 1; \
+	done
 
 proto: setup ## generate the Python code of the contracts
 	$(BIN)/python libs/contracts/generate.py

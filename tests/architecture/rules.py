@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "xorj_auditor": _SERVICE,
     "xorj_signer": {"xorj_core", "xorj_contracts", "xorj_log", "xorj_halt", "xorj"},
     "xorj_localnet": {"xorj_core", "xorj_contracts", "xorj_log", "xorj_solana", "xorj_halt"},
-    "xorj_cli": _SERVICE | {"xorj_localnet", "xorj_auditor"},
+    "xorj_cli": _SERVICE | {"xorj_localnet", "xorj_auditor", "xorj_signer"},
 }
 
 # What makes a decision depend on anything but its arguments.
@@ -122,28 +122,34 @@ def without_docstring(modules: list[Path]) -> list[str]:
     return [str(m) for m in modules if m.read_text().strip() and ast.get_docstring(ast.parse(m.read_text())) is None]
 
 
-def requirements_of(distribution: str) -> list[str]:
-    """Names of what a distribution requires on this platform, without extras."""
+def requirements_of(distribution: str, extra: str = "") -> list[str]:
+    """Names of what a distribution requires on this platform, an extra of a requirement in brackets behind it."""
     from packaging.requirements import Requirement
 
     required = [Requirement(text) for text in importlib.metadata.requires(distribution) or []]
-    return [r.name for r in required if r.marker is None or r.marker.evaluate({"extra": ""})]
+    wanted = [r for r in required if r.marker is None or r.marker.evaluate({"extra": extra})]
+    return [r.name for r in wanted] + [f"{r.name}[{part}]" for r in wanted for part in sorted(r.extras)]
 
 
 def closure(distribution: str, requirements: Mapping[str, list[str]] | None = None) -> set[str]:
-    """Every distribution that installing `distribution` brings, by normalised name."""
+    """Every distribution that installing `distribution`, with or without `[extra]`, brings, by normalised name."""
     seen: set[str] = set()
     todo = [distribution]
     while todo:
         name = re.sub(r"[-_.]+", "-", todo.pop()).lower()
         if name not in seen:
             seen.add(name)
-            todo += requirements_of(name) if requirements is None else requirements.get(name, [])
-    return seen
+            bare, _, extra = name.removesuffix("]").partition("[")
+            todo += requirements_of(bare, extra) if requirements is None else requirements.get(name, [])
+            todo.append(bare)
+    return {name for name in seen if "[" not in name}
 
 
 def undeclared_imports(package: Package, distribution: str) -> list[str]:
-    """Imports of a package that are neither the standard library nor in the closure of its declared requirements."""
+    """Imports of a package that are neither the standard library nor in the closure of its declared requirements.
+
+    `distribution` may end with an extra in brackets.
+    """
     allowed = closure(distribution)
     owners = importlib.metadata.packages_distributions()
     violations = []
