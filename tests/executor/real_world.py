@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from solders.pubkey import Pubkey
+from xorj_core.base58 import address_bytes
 from xorj_core.facts import (
     Fact,
     MintPosition,
@@ -22,6 +23,7 @@ from xorj_core.money import value_micro_usd
 from xorj_halt.commands import kill_command
 from xorj_halt.keys import load_seed
 from xorj_localnet.genesis.bootstrap import OpenedVault
+from xorj_localnet.genesis.settings_rows import signed_settings
 from xorj_localnet.trading import TradingOptions, TradingWorld
 from xorj_localnet.world import WorldOptions
 from xorj_log.inbox import FactRecord, read_record
@@ -98,20 +100,9 @@ class Stage:
 
     async def publish_settings(self, opened: OpenedVault, version: int = 1, *, enabled: bool = True) -> SettingsChanged:
         """What the owner of a vault allows."""
-        plan = opened.plan
-        settings = SettingsChanged(
-            vault=bytes(opened.vault),
-            owner=bytes(opened.owner),
-            version=version,
-            profile=plan.profile,
-            enabled=enabled,
-            slippage_bps_max=plan.slippage_bps_max,
-            allowed_mints=tuple(p.mint for p in self.prices.values()),
-            dead_band_bps=plan.dead_band_bps,
-            trade_value_micro_usd_min=plan.trade_value_micro_usd_min,
-            trade_value_micro_usd_max=plan.trade_value_micro_usd_max,
-            day_value_micro_usd_max=plan.day_value_micro_usd_max,
-            owner_signature=b"",
+        mints = [price.mint for price in self.prices.values()]
+        settings = signed_settings(
+            opened, mints, address_bytes(self.world.genesis_hash), version=version, enabled=enabled
         )
         await self.ingestor.publish(settings)
         return settings

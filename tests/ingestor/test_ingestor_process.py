@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
+from xorj_core.base58 import address_text
 from xorj_core.facts import (
     Fact,
     RankingObserved,
@@ -30,10 +31,13 @@ from xorj_localnet.market.tokens import BONK, USDC
 from xorj_localnet.world import ServiceSpec, World
 from xorj_log.inbox import FactRecord, read_record
 from xorj_log.reader import LogReader
+from xorj_solana.programs import LOCAL_VAULT_PROGRAM
+from xorj_solana.vault import vault_address
 
 from tests.worlds import connection_of, small_world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+CLUSTER = bytes([8]) * 32
 FACT_S_MAX = 20.0
 TOPICS = ("strategies", "user-settings", "prices", "observations")
 
@@ -65,7 +69,8 @@ class Ingesting:
 
 
 def opened(scenario: Scenario) -> list[OpenedVault]:
-    return [OpenedVault(plan, Keypair().pubkey(), Keypair().pubkey()) for plan in DEMO_VAULTS]
+    owners = [(plan, Keypair()) for plan in DEMO_VAULTS]
+    return [OpenedVault(plan, vault_address(LOCAL_VAULT_PROGRAM, key.pubkey()), key) for plan, key in owners]
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -77,7 +82,7 @@ async def ingesting(tmp_path_factory: "object") -> AsyncIterator[Ingesting]:
         parts.mkdir()
         for name in ("engine", "venue"):
             (parts / name).write_text(os.urandom(16).hex())
-        await write_settings(world.database.dsn("settings_writer"), opened(scenario), scenario)
+        await write_settings(world.database.dsn("settings_writer"), opened(scenario), scenario, CLUSTER)
         urls = {}
         for name, env in (
             ("engine", {"XORJ_ENGINE_TOKEN_FILE": str(parts / "engine")}),
@@ -88,6 +93,8 @@ async def ingesting(tmp_path_factory: "object") -> AsyncIterator[Ingesting]:
             await world.start_process(world.module_process(name, f"xorj_localnet.{name}", env))
             urls[name] = httpx.Response(200, content=world.ready_file(name).read_bytes()).json()["url"]
         env = {
+            "XORJ_GENESIS_HASH": address_text(CLUSTER),
+            "XORJ_VAULT_PROGRAM": str(LOCAL_VAULT_PROGRAM),
             "XORJ_ENGINE_URL": urls["engine"],
             "XORJ_ENGINE_TOKEN_FILE": str(parts / "engine"),
             "XORJ_VENUE_URL": urls["venue"],
@@ -145,7 +152,7 @@ async def test_a_bad_engine_is_refused_once_while_prices_go_on(ingesting: Ingest
 async def test_a_bad_venue_stops_prices_but_not_settings(ingesting: Ingesting) -> None:
     await ingesting.venue.post("/local/fault", json={"path": "/price/v3", "kind": "garbage"})
     vaults = opened(ingesting.scenario)[:1]
-    await write_settings(ingesting.settings_dsn(), vaults, ingesting.scenario, version=7)
+    await write_settings(ingesting.settings_dsn(), vaults, ingesting.scenario, CLUSTER, version=7)
     await ingesting.until(lambda facts: any(isinstance(fact, SettingsChanged) and fact.version == 7 for fact in facts))
     await ingesting.venue.post("/local/fault", json={"path": "/price/v3", "kind": None})
     seen = len(ingesting.facts)
@@ -154,10 +161,10 @@ async def test_a_bad_venue_stops_prices_but_not_settings(ingesting: Ingesting) -
 
 async def test_the_settings_database_keeps_its_rules(ingesting: Ingesting) -> None:
     vaults = opened(ingesting.scenario)[:1]
-    await write_settings(ingesting.settings_dsn(), vaults, ingesting.scenario, version=5)
+    await write_settings(ingesting.settings_dsn(), vaults, ingesting.scenario, CLUSTER, version=5)
     for version in (5, 4):
         with pytest.raises(asyncpg.IntegrityConstraintViolationError):
-            await write_settings(ingesting.settings_dsn(), vaults, ingesting.scenario, version=version)
+            await write_settings(ingesting.settings_dsn(), vaults, ingesting.scenario, CLUSTER, version=version)
     connection = await asyncpg.connect(ingesting.world.database.dsn("ingestor"))
     try:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -176,5 +183,5 @@ async def test_a_database_that_is_killed_stops_no_prices_and_is_read_again_when_
     await ingesting.until(lambda facts: sum(isinstance(fact, ReferencePriceObserved) for fact in facts[seen:]) >= 15)
     await ingesting.world.restart("database")
     vaults = opened(ingesting.scenario)[:1]
-    await write_settings(ingesting.settings_dsn(), vaults, ingesting.scenario, version=11)
+    await write_settings(ingesting.settings_dsn(), vaults, ingesting.scenario, CLUSTER, version=11)
     await ingesting.until(lambda facts: any(isinstance(fact, SettingsChanged) and fact.version == 11 for fact in facts))

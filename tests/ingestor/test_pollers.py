@@ -3,9 +3,11 @@
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from dataclasses import fields as dataclass_fields
 from dataclasses import replace as changed
 
 import pytest
+from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -19,6 +21,7 @@ from xorj_core.facts import (
     RiskProfile,
     SettingsChanged,
 )
+from xorj_core.owner_settings import Deployment, settings_statement
 from xorj_ingestor.http_source import HttpSource
 from xorj_ingestor.owner_settings import SettingsRow
 from xorj_ingestor.polling import SourceFailed, wait_ms
@@ -27,6 +30,8 @@ from xorj_ingestor.ranking_poller import RankingPoller
 from xorj_ingestor.settings_poller import SettingsPoller
 from xorj_localnet.standin.serve import listen
 from xorj_log.writer import PublishUnknown
+from xorj_solana.programs import LOCAL_VAULT_PROGRAM
+from xorj_solana.vault import vault_address
 
 from tests.ingestor.fakes import SOL, USDC, ListPublisher, body, trader
 
@@ -168,20 +173,31 @@ async def test_prices_that_are_not_answered_are_a_failed_source(server: Scripted
             await PricePoller(http, ListPublisher(), wanted).poll()
 
 
-ROW = SettingsRow(
-    vault=bytes(32),
-    owner=bytes([1]) * 32,
-    version=3,
-    profile="moderate",
-    enabled=True,
-    slippage_bps_max=100,
-    allowed_mints=(bytes([2]) * 32,),
-    dead_band_bps=100,
-    trade_value_micro_usd_min=1,
-    trade_value_micro_usd_max=2,
-    day_value_micro_usd_max=3,
-    owner_signature=b"",
-)
+DEPLOYMENT = Deployment(genesis_hash=bytes([7]) * 32, vault_program=bytes(LOCAL_VAULT_PROGRAM))
+ALICE, BOB = Keypair(), Keypair()
+
+
+def row_of(owner: Keypair, **changes: object) -> SettingsRow:
+    """A row that its owner has signed."""
+    row = SettingsRow(
+        vault=bytes(vault_address(LOCAL_VAULT_PROGRAM, owner.pubkey())),
+        owner=bytes(owner.pubkey()),
+        version=3,
+        profile="moderate",
+        enabled=True,
+        slippage_bps_max=100,
+        allowed_mints=(bytes([2]) * 32,),
+        dead_band_bps=100,
+        trade_value_micro_usd_min=1,
+        trade_value_micro_usd_max=2,
+        day_value_micro_usd_max=3,
+        owner_signature=b"",
+    )
+    row = changed(row, **changes)  # type: ignore[arg-type]
+    fields = {one.name: getattr(row, one.name) for one in dataclass_fields(row)}
+    stated = SettingsChanged(**{**fields, "profile": RiskProfile[row.profile.upper()]})
+    signature = owner.sign_message(settings_statement(stated, DEPLOYMENT.genesis_hash))
+    return changed(row, owner_signature=bytes(signature))
 
 
 @dataclass(slots=True)
@@ -199,24 +215,41 @@ class RowTable:
 
 async def test_settings_are_published_when_their_version_grew_and_bad_rows_hide_none() -> None:
     log = ListPublisher()
-    other = bytes([9]) * 32
-    table = RowTable({ROW.vault: ROW, other: changed(ROW, vault=other, allowed_mints=(b"short",))})
-    poller = SettingsPoller(table, log)
+    row, other = row_of(ALICE), row_of(BOB)
+    table = RowTable({row.vault: row, other.vault: changed(other, allowed_mints=(b"short",))})
+    poller = SettingsPoller(table, log, DEPLOYMENT)
     await poller.poll()
     await poller.poll()
     assert poller.mints == {bytes([2]) * 32}
-    table.held[ROW.vault] = changed(ROW, version=2, enabled=False)
+    table.held[row.vault] = row_of(ALICE, version=2, enabled=False)
     await poller.poll()
     assert len(log.facts) == 1
-    table.held[ROW.vault] = changed(ROW, version=4, enabled=False)
-    table.held[other] = changed(ROW, vault=other, version=4, profile="aggressive")
+    table.held[row.vault] = row_of(ALICE, version=4, enabled=False)
+    table.held[other.vault] = row_of(BOB, version=4, profile="aggressive")
     await poller.poll()
     facts = [fact for fact in log.facts if isinstance(fact, SettingsChanged)]
-    assert [(fact.vault, fact.version, fact.profile, fact.enabled) for fact in facts] == [
-        (ROW.vault, 3, RiskProfile.MODERATE, True),
-        (ROW.vault, 4, RiskProfile.MODERATE, False),
-        (other, 4, RiskProfile.AGGRESSIVE, True),
-    ]
+    assert len(facts) == 3
+    assert {(fact.vault, fact.version, fact.profile, fact.enabled) for fact in facts} == {
+        (row.vault, 3, RiskProfile.MODERATE, True),
+        (row.vault, 4, RiskProfile.MODERATE, False),
+        (other.vault, 4, RiskProfile.AGGRESSIVE, True),
+    }
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        changed(row_of(ALICE), owner_signature=b""),
+        changed(row_of(ALICE), slippage_bps_max=200),
+        changed(row_of(ALICE), allowed_mints=(bytes([3]) * 32,)),
+        changed(row_of(ALICE, vault=row_of(BOB).vault)),
+    ],
+    ids=["unsigned", "changed after signing", "a mint put in", "another owner's vault"],
+)
+async def test_settings_that_the_vaults_owner_has_not_signed_are_not_published(row: SettingsRow) -> None:
+    log = ListPublisher()
+    await SettingsPoller(RowTable({row.vault: row}), log, DEPLOYMENT).poll()
+    assert log.facts == []
 
 
 def test_a_failing_source_is_asked_less_often_but_never_not_at_all() -> None:

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import httpx
 from solders.pubkey import Pubkey
+from xorj_core.base58 import address_bytes
 from xorj_log.topics import SERVICES
 from xorj_solana.programs import LOCAL_CPMM_PROGRAM, LOCAL_VAULT_PROGRAM
 
@@ -83,7 +84,7 @@ class TradingWorld:
         await self.small.start(beside=self._start_parts)
         try:
             dsn = self.small.database.dsn_files["settings_writer"].read_text().strip()
-            await write_settings(dsn, self.vaults, self.scenario)
+            await write_settings(dsn, self.vaults, self.scenario, address_bytes(self.genesis_hash))
             await self._start_services()
         except BaseException:
             await self.small.stop()
@@ -216,7 +217,8 @@ class TradingWorld:
                 return {"XORJ_AUDIT_KEY_FILE": str(self.small.keys.named("auditor-heartbeat").seed_file)}
             case "ingestor":
                 engine = {"XORJ_ENGINE_URL": self.engine_url, "XORJ_ENGINE_TOKEN_FILE": str(self._engine_token_file)}
-                return {**venue, **engine, "XORJ_ENGINE_POLL_MS": "250"}
+                deployment = {name: chain[name] for name in ("XORJ_GENESIS_HASH", "XORJ_VAULT_PROGRAM")}
+                return {**deployment, **venue, **engine, "XORJ_ENGINE_POLL_MS": "250"}
             case "reconciler":
                 return chain
             case "executor":

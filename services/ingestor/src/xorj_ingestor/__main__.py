@@ -38,7 +38,7 @@ async def ingest(context: Context, settings: IngestorSettings) -> None:
             HttpSource(settings.venue_url, venue_headers) as venue,
         ):
             await writer.publish(settings.started(NAME, time.time_ns() // 1000))
-            owners = SettingsPoller(database, writer)
+            owners = SettingsPoller(database, writer, settings.deployment())
             asking_owners = Polling(owners, settings.settings_poll_ms)
             pollings = {
                 "settings": asking_owners,

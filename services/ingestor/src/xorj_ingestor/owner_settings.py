@@ -1,13 +1,16 @@
 """Owners' settings as rows of the settings database, and what of them is new. Pure.
 
 1. A version is published once; a lower or equal one never.
-2. A row that cannot be a setting is refused with its reason and hides no other row.
+2. A row that cannot be a setting, or that the vault's owner has not signed, is refused with its reason and hides no
+   other row. The signer looks at the signature again by itself.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from xorj_core.facts import RiskProfile, SettingsChanged
+from xorj_core.owner_settings import Deployment, has_owner_signed
+from xorj_halt.keys import verifies
 
 KEY_BYTES = 32
 PROFILES: Mapping[str, RiskProfile] = {
@@ -37,7 +40,7 @@ class RowRefused(ValueError):
     """The row cannot be a setting; the text says why."""
 
 
-def settings_of(row: SettingsRow) -> SettingsChanged:
+def settings_of(row: SettingsRow, deployment: Deployment) -> SettingsChanged:
     """The fact that a row states. Raises RowRefused."""
     profile = PROFILES.get(row.profile)
     if profile is None:
@@ -46,7 +49,7 @@ def settings_of(row: SettingsRow) -> SettingsChanged:
         raise RowRefused("an allowed mint has not 32 bytes")
     if len(set(row.allowed_mints)) != len(row.allowed_mints):
         raise RowRefused("a mint is allowed twice")
-    return SettingsChanged(
+    settings = SettingsChanged(
         vault=row.vault,
         owner=row.owner,
         version=row.version,
@@ -60,6 +63,9 @@ def settings_of(row: SettingsRow) -> SettingsChanged:
         day_value_micro_usd_max=row.day_value_micro_usd_max,
         owner_signature=row.owner_signature,
     )
+    if not has_owner_signed(settings, deployment, verifies):
+        raise RowRefused("not signed by the vault's owner, or for another cluster or vault program")
+    return settings
 
 
 def grown(versions: Mapping[bytes, int], published: Mapping[bytes, int]) -> list[bytes]:

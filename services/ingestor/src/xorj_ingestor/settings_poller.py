@@ -10,6 +10,7 @@ from typing import Protocol
 
 import structlog
 from xorj_core.facts import SettingsChanged
+from xorj_core.owner_settings import Deployment
 
 from xorj_ingestor.owner_settings import RowRefused, SettingsRow, grown, mints_of, settings_of
 from xorj_ingestor.publisher import Publisher
@@ -34,8 +35,9 @@ class SettingsPoller:
 
     source = "settings"
 
-    def __init__(self, table: SettingsTable, publisher: Publisher) -> None:
+    def __init__(self, table: SettingsTable, publisher: Publisher, deployment: Deployment) -> None:
         self._table = table
+        self._deployment = deployment
         self._publisher = publisher
         self._published: dict[bytes, SettingsChanged] = {}
         self._refused: dict[bytes, int] = {}
@@ -53,7 +55,7 @@ class SettingsPoller:
 
     async def _publish(self, row: SettingsRow) -> None:
         try:
-            settings = settings_of(row)
+            settings = settings_of(row, self._deployment)
         except RowRefused as refused:
             self._refused[row.vault] = row.version
             structlog.get_logger().error(

@@ -8,7 +8,7 @@ import asyncio
 import base64
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from solders.compute_budget import set_compute_unit_limit
@@ -40,7 +40,11 @@ class OpenedVault:
 
     plan: VaultPlan
     vault: Pubkey
-    owner: Pubkey
+    owner_key: Keypair = field(repr=False)
+
+    @property
+    def owner(self) -> Pubkey:
+        return self.owner_key.pubkey()
 
 
 async def bootstrap(
@@ -64,7 +68,7 @@ async def bootstrap(
         owner = wallets.owners[plan.name]
         for instructions in opening_of(plan, scenario, owner.pubkey()):
             signatures.append(await send(chain, instructions, [owner]))
-        opened.append(OpenedVault(plan, vault_address(LOCAL_VAULT_PROGRAM, owner.pubkey()), owner.pubkey()))
+        opened.append(OpenedVault(plan, vault_address(LOCAL_VAULT_PROGRAM, owner.pubkey()), owner))
     await chain.call("local_warpSlots", FINALITY_SLOTS)
     await _until_finalized(chain, signatures)
     return tuple(opened)

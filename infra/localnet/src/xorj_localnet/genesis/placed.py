@@ -1,7 +1,7 @@
 """Vaults that are part of the chain's beginning: for worlds with more of them than transactions could open in time.
 
 1. The accounts are those that open_vault, open_mint, deposit and enable_bot would have left.
-2. Nobody has the owners' keys: such a vault can be traded by the bot and by nobody emptied.
+2. The owners' keys sign the settings and are written nowhere: later the bot can trade such a vault, nobody empty it.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class PlacedVault:
 
 def place_vaults(scenario: Scenario, plan: VaultPlan, count: int) -> tuple[PlacedVault, ...]:
     """`count` vaults of one plan, each of an owner of its own."""
-    return tuple(_place(scenario, plan, Keypair().pubkey()) for _ in range(count))
+    return tuple(_place(scenario, plan, Keypair()) for _ in range(count))
 
 
 def accounts_of(vaults: Sequence[PlacedVault]) -> list[PlacedAccount]:
@@ -37,7 +37,8 @@ def accounts_of(vaults: Sequence[PlacedVault]) -> list[PlacedAccount]:
     return [account for vault in vaults for account in vault.accounts]
 
 
-def _place(scenario: Scenario, plan: VaultPlan, owner: Pubkey) -> PlacedVault:
+def _place(scenario: Scenario, plan: VaultPlan, owner_key: Keypair) -> PlacedVault:
+    owner = owner_key.pubkey()
     vault, bump = Pubkey.find_program_address([b"vault", bytes(owner)], LOCAL_VAULT_PROGRAM)
     authority, authority_bump = Pubkey.find_program_address([b"trade-authority", bytes(vault)], LOCAL_VAULT_PROGRAM)
     data = bytearray(VAULT_LEN)
@@ -51,4 +52,4 @@ def _place(scenario: Scenario, plan: VaultPlan, owner: Pubkey) -> PlacedVault:
         held = deposits.get(token.mint, 0)
         accounts.append(token_account(associated_token_address(vault, mint), mint, vault, held))
         accounts.append(token_account(associated_token_address(authority, mint), mint, authority, 0))
-    return PlacedVault(OpenedVault(plan, vault, owner), tuple(accounts))
+    return PlacedVault(OpenedVault(plan, vault, owner_key), tuple(accounts))

@@ -23,4 +23,4 @@ class SettingsChanged:
     trade_value_micro_usd_min: int
     trade_value_micro_usd_max: int
     day_value_micro_usd_max: int
-    owner_signature: bytes  # reserved for owner-signed settings; empty now
+    owner_signature: bytes  # 64 bytes: Ed25519 over `owner_settings.settings_statement`

@@ -51,7 +51,7 @@ class SettingsChanged(_message.Message):
     trade_value_micro_usd_max: _builtins.int
     day_value_micro_usd_max: _builtins.int
     owner_signature: _builtins.bytes
-    """reserved for owner-signed settings; empty now"""
+    """Ed25519 by the owner over the statement of docs/interfaces.md"""
     @_builtins.property
     def allowed_mints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     def __init__(
