@@ -162,16 +162,10 @@ async def settled(frail: Frail, trade: Trade) -> None:
     assert neighbour.intent.vault != trade.intent.vault
 
 
-@pytest.mark.parametrize(
-    "step",
-    [
-        "within-reserve",
-        *(
-            pytest.param(step, marks=pytest.mark.slow)
-            for step in ("after-reserve", "within-complete", "after-complete")
-        ),
-    ],
-)
+SLOWER = ("after-reserve", "within-complete", "after-complete")
+
+
+@pytest.mark.parametrize("step", ["within-reserve", *(pytest.param(step, marks=pytest.mark.slow) for step in SLOWER)])
 async def test_a_database_killed_between_two_steps_loses_nothing_that_was_promised(frail: Frail, step: str) -> None:
     fortress = frail.fortress
     world = fortress.running.world

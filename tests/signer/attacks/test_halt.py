@@ -112,7 +112,7 @@ async def test_nobody_but_its_writer_may_write_what_the_signer_believes(fortress
 
 
 async def test_a_kill_in_the_middle_of_a_storm_ends_it_for_its_vault(fortress: Fortress) -> None:
-    owner = os.urandom(32)
+    owner = new_owner()
     trades = [honest_trade(fortress.bot, owner=owner, seq=seq, settings_version=seq) for seq in range(1, 25)]
     fortress.lawful(*(trade.plan for trade in trades))
     positions = [await fortress.publish_trade(trade) for trade in trades]

@@ -16,10 +16,10 @@ async def test_a_stored_signature_is_not_given_out_once_its_owner_has_disabled_t
     """The replay cache must not answer before the policy; and old settings said again enable nothing."""
     trade = honest_trade(fortress.bot)
     positions, _ = await fortress.sign(trade)
-    disabled = dataclasses.replace(trade.settings, version=2, enabled=False)
+    disabled = trade.with_settings(version=2, enabled=False).settings
     await fortress.publish("ingestor", disabled)
     assert (await fortress.refusal(positions, until="SETTINGS_FORBID")).reason == "SETTINGS_FORBID"
-    await fortress.publish("ingestor", trade.settings, dataclasses.replace(trade.settings, version=2))
+    await fortress.publish("ingestor", trade.settings, trade.with_settings(version=2).settings)
     fresh = honest_trade(fortress.bot, owner=trade.settings.owner, seq=2)
     assert await fortress.refused(fresh) == "SETTINGS_FORBID"
     assert (await fortress.refusal(positions)).reason == "SETTINGS_FORBID"
@@ -29,7 +29,7 @@ async def test_narrower_settings_hold_for_what_was_planned_before_them(fortress:
     trade = honest_trade(fortress.bot)
     await fortress.publish("ingestor", *trade.background())
     positions = await fortress.publish("executor", trade.intent, trade.plan)
-    narrower = dataclasses.replace(trade.settings, version=2, slippage_bps_max=1)
+    narrower = trade.with_settings(version=2, slippage_bps_max=1).settings
     await fortress.publish("ingestor", narrower)
     fortress.lawful(trade.plan)  # until the signer has read them
     assert (await fortress.refusal(positions, until="MINIMUM_OUT_TOO_LOW")).reason == "MINIMUM_OUT_TOO_LOW"
@@ -69,6 +69,35 @@ async def test_settings_of_another_owner_are_not_those_of_the_vault(fortress: Fo
     await fortress.publish("ingestor", generous, trade.price_in, trade.price_out)
     positions = await fortress.publish("executor", trade.intent, trade.plan)
     assert (await fortress.refusal(positions, until="SETTINGS_MISSING")).reason == "SETTINGS_MISSING"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"slippage_bps_max": 200, "profile": RiskProfile.AGGRESSIVE},
+        {"allowed_mints": (USDC, JUP, some_key("a worthless mint"))},
+        {"trade_value_micro_usd_max": 2**60},
+        {"owner_signature": b""},
+        {"owner_signature": bytes(64)},
+    ],
+)
+async def test_settings_that_the_owner_has_not_signed_allow_nothing(
+    fortress: Fortress, changes: dict[str, object]
+) -> None:
+    """A stolen ingestor can write what it likes on user-settings."""
+    assert await fortress.refused(honest_trade(fortress.bot).with_forged_settings(**changes)) == "SETTINGS_NOT_SIGNED"
+
+
+async def test_a_stranger_cannot_sign_settings_for_anothers_vault(fortress: Fortress) -> None:
+    trade, stranger = honest_trade(fortress.bot), new_owner()
+    assert await fortress.refused(trade.with_settings(owner=stranger)) == "SETTINGS_NOT_SIGNED"
+
+
+async def test_forged_settings_over_signed_ones_stop_the_vault_and_give_nothing(fortress: Fortress) -> None:
+    trade = honest_trade(fortress.bot)
+    positions, _ = await fortress.sign(trade)
+    await fortress.publish("ingestor", trade.with_forged_settings(version=2).settings)
+    assert (await fortress.refusal(positions, until="SETTINGS_NOT_SIGNED")).reason == "SETTINGS_NOT_SIGNED"
 
 
 async def test_one_base_unit_out_is_refused_and_so_is_one_below_the_bound(fortress: Fortress) -> None:

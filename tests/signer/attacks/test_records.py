@@ -77,13 +77,13 @@ async def test_an_intent_whose_ids_were_made_up_is_not_signed(fortress: Fortress
 
 
 async def test_a_second_intent_for_a_sequence_is_not_signed(fortress: Fortress) -> None:
-    owner = os.urandom(32)
+    owner = new_owner()
     await fortress.sign(honest_trade(fortress.bot, owner=owner))
     assert await fortress.refused(honest_trade(fortress.bot, owner=owner)) == "SEQUENCE_TAKEN"
 
 
 async def test_a_storm_of_intents_for_one_sequence_gets_one_signature(fortress: Fortress) -> None:
-    owner = os.urandom(32)
+    owner = new_owner()
     rivals = [honest_trade(fortress.bot, owner=owner) for _ in range(12)]
     fortress.lawful(*(rival.plan for rival in rivals))  # whoever comes first may have it; the rest is counted below
     positions = [await fortress.publish_trade(rival) for rival in rivals]

@@ -31,6 +31,7 @@ class Record(StrEnum):
     INTENT = "the intent"
     PLAN = "the planned attempt"
     TRANSACTION = "a transaction that can be read"
+    TABLES = "the contents of its lookup tables"
     SETTINGS = "the owner's settings"
     PRICES = "the reference prices"
     BOT_AUTHORITY = "the key that would sign"
@@ -62,7 +63,7 @@ class SeenPrice:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A message as far as it could be read; `fault` says why not further."""
+    """A message as far as it could be read; `fault` says why not further, and is None where only tables lack."""
 
     message: Message | None = None
     accounts: tuple[Account, ...] | None = None
@@ -79,6 +80,7 @@ class Case:
     known_intent: TradeIntended | None = None
     known_plan: AttemptPlanned | None = None
     known_settings: SettingsChanged | None = None
+    known_settings_signed: bool | None = None  # by the vault's owner, for the signer's cluster and vault program
     known_prices: tuple[SeenPrice, SeenPrice] | None = None  # of the mint that goes in and of the one that comes out
     known_bot_authority: bytes | None = None  # 32 bytes
     now_ms: int = 0
@@ -94,6 +96,10 @@ class Case:
     @property
     def settings(self) -> SettingsChanged:
         return _known(self.known_settings, Record.SETTINGS)
+
+    @property
+    def settings_signed(self) -> bool:
+        return _known(self.known_settings_signed, Record.SETTINGS)
 
     @property
     def prices(self) -> tuple[SeenPrice, SeenPrice]:

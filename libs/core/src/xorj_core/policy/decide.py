@@ -21,6 +21,7 @@ _MISSING = {
     Record.INTENT: Reason.RECORD_NOT_FOUND,
     Record.PLAN: Reason.RECORD_NOT_FOUND,
     Record.TRANSACTION: Reason.MALFORMED_TRANSACTION,
+    Record.TABLES: Reason.MALFORMED_TRANSACTION,
     Record.SETTINGS: Reason.SETTINGS_MISSING,
     Record.PRICES: Reason.PRICE_MISSING,
     Record.BOT_AUTHORITY: Reason.ACCOUNTS_MISMATCH,
@@ -34,6 +35,7 @@ class SigningInputs:
     intent: TradeIntended
     plan: AttemptPlanned
     settings: SettingsChanged | None
+    settings_signed: bool  # by the vault's owner, for the signer's cluster and vault program
     price_in: SeenPrice | None
     price_out: SeenPrice | None
     now_ms: int
@@ -95,6 +97,7 @@ def _case(inputs: SigningInputs, limits: PolicyLimits) -> Case:
         known_intent=inputs.intent,
         known_plan=plan,
         known_settings=inputs.settings,
+        known_settings_signed=inputs.settings_signed,
         known_prices=prices,
         known_bot_authority=inputs.bot_authority,
         now_ms=inputs.now_ms,

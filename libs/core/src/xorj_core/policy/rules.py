@@ -56,6 +56,8 @@ def _attempt_number(case: Case) -> Denied | None:
 
 
 def _one_trade_and_nothing_else(case: Case) -> Denied | None:
+    if case.reading.fault is None and case.reading.instructions is None:
+        raise Missing(Record.TABLES)
     return case.reading.fault
 
 
@@ -129,6 +131,12 @@ def _fee(case: Case) -> Denied | None:
     if case.instructions.compute_unit_limit > COMPUTE_UNITS_MAX or fee > case.limits.fee_lamports_max:
         return Denied(Reason.FEE_TOO_HIGH, f"{fee} lamports, at most {case.limits.fee_lamports_max}")
     return None
+
+
+def _owner_signed(case: Case) -> Denied | None:
+    if case.settings_signed:
+        return None
+    return Denied(Reason.SETTINGS_NOT_SIGNED, "the settings are not signed by the vault's owner for this deployment")
 
 
 def _owner_allows(case: Case) -> Denied | None:
@@ -241,6 +249,7 @@ RULES: tuple[Rule, ...] = (
     Rule("expiry", "The trade expires with its intent at the latest, and soon.", _expiry),
     Rule("plan-says-the-same", "Blockhash and compute budget are the planned ones.", _plan_says_the_same),
     Rule("fee", "The fee is within the operator's cap.", _fee),
+    Rule("owner-signed", "The vault's owner has signed the settings, for this cluster and program.", _owner_signed),
     Rule("owner-allows", "The owner has enabled trading with a risk profile.", _owner_allows),
     Rule("mints-allowed", "The owner allows both mints.", _mints_allowed),
     Rule("prices-as-read", "The intent states the reference prices that stand on the log.", _prices_as_read),
