@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.architecture import rules
-from tests.architecture.test_signer_closure import SDK_MODULES
 from tests.architecture.rules import Package
+from tests.architecture.test_signer_closure import SDK_MODULES
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = rules.packages(ROOT)

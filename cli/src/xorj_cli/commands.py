@@ -20,6 +20,7 @@ from xorj_cli.output import STOPPED, Exit, Failure, fail, print_json
 from xorj_cli.program.command import app as program_app
 from xorj_cli.running import RunningWorld, open_world, world_file
 from xorj_cli.session import START_FAILURES, ended_by_signals, plain, wait_for_ctrl_c
+from xorj_cli.signer_selftest import show_selftest, signer_selftest
 from xorj_cli.status import show_status, status_of
 from xorj_cli.view import JsonScreen, LiveScreen
 
@@ -32,6 +33,8 @@ app = typer.Typer(
 audit_app = typer.Typer(no_args_is_help=True, help="The audit log.")
 app.add_typer(audit_app, name="audit")
 app.add_typer(bench_app, name="bench")
+signer_app = typer.Typer(no_args_is_help=True, help="The signer and its key.")
+app.add_typer(signer_app, name="signer")
 app.add_typer(program_app, name="program")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
@@ -82,6 +85,20 @@ def kill_command(
 def audit_verify_command(as_json: Json = False) -> None:
     """Recompute the audit log. Ends with 0 when intact, 1 when tampered with, 3 when it cannot tell."""
     _on_world(lambda world: verify_audit(world, show_progress=not as_json), show_verify, as_json=as_json)
+
+
+@signer_app.command("selftest")
+def signer_selftest_command(
+    signatures: Annotated[int, typer.Option(min=2, max=100_000, help="How many challenges are signed.")] = 100,
+    callers: Annotated[int, typer.Option(min=1, max=256, help="At once, for the second half.")] = 8,
+    as_json: Json = False,
+) -> None:
+    """Try the key that the environment names, as the signer would use it, over what can be no transaction."""
+    try:
+        body, exit_code = asyncio.run(signer_selftest(signatures, callers))
+    except Failure as failure:
+        fail(failure, as_json=as_json)
+    _end(body, exit_code, show_selftest, as_json=as_json)
 
 
 def _demo(wish: DemoWish, screen: Screen, *, linger: bool, as_json: bool) -> Exit:

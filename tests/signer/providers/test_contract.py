@@ -9,8 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from xorj_signer.providers import CALL_S_MAX, KeyKind, KeyProvider, ProviderFailed, ProviderFault
+from xorj_signer.providers.addresses import public_key_text
 from xorj_signer.providers.checked import REFUSED_AS, check_key, require_solana_key, sign_checked
-from xorj_signer.providers.settings import load_provider_settings, open_checked, public_key_text
+from xorj_signer.providers.settings import load_provider_settings, open_checked
 from xorj_signer.verification import verifies
 
 from tests.signer.providers.aws import AwsStandIn

@@ -11,7 +11,7 @@ from typing import Protocol
 
 CALL_S_MAX = 3.0
 """Seconds after which a provider gives up one call, whatever its SDK would do."""
-DETAIL_CHARACTERS_MAX = 300
+DETAIL_CHARACTERS_MAX = 500
 
 
 class KeyKind(Enum):

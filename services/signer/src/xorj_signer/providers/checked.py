@@ -9,6 +9,7 @@ import asyncio
 from xorj_core.facts.signed_txs import SigningRefusedReason as Reason
 
 from xorj_signer.providers import CALL_S_MAX, KeyKind, KeyProvider, ProviderFailed, ProviderFault
+from xorj_signer.providers.addresses import public_key_text
 from xorj_signer.verification import SIGNATURE_BYTES, verifies
 
 REFUSED_AS: dict[ProviderFault, Reason] = {
@@ -49,7 +50,9 @@ async def check_key(key: KeyProvider, expected: bytes) -> None:
     except TimeoutError as error:
         raise ProviderFailed(f"{key.name}: no answer about the key", ProviderFault.TIMEOUT) from error
     if found != expected or key.public_key() != expected:
-        told = f"{key.name}: the key is {found.hex()}, XORJ_SIGNER_PUBLIC_KEY names {expected.hex()}"
+        told = (
+            f"{key.name}: the key is {public_key_text(found)}, XORJ_SIGNER_PUBLIC_KEY names {public_key_text(expected)}"
+        )
         raise ProviderFailed(told, ProviderFault.WRONG_KEY)
 
 

@@ -6,7 +6,6 @@
 3. A provider's SDK is imported only when the provider is named.
 """
 
-import re
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,12 +14,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from xorj_core.base58 import address_bytes, address_text
 
-from xorj_signer.providers import KeyKind, KeyProvider, ProviderFailed, ProviderFault
+from xorj_signer.providers import KeyProvider, ProviderFailed, ProviderFault
+from xorj_signer.providers.addresses import parse_public_key
 from xorj_signer.providers.checked import check_key
 from xorj_signer.providers.file import FileKey
-from xorj_signer.verification import P256_KEY_BYTES, is_public_key
 
 PREFIX = "XORJ_SIGNER_"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -192,17 +190,16 @@ def load_provider_settings(environment: Mapping[str, str], others: Iterable[str]
         raise ProviderFailed(told, ProviderFault.MISCONFIGURED)
     model = models[named]
     known = {variable, *others, *(f"XORJ_{field.upper()}" for field in model.model_fields)}
-    wrong = [
-        f"{name} is no setting of the signer with the provider {named}"
-        for name in sorted(environment)
-        if name.startswith(PREFIX) and name not in known
-    ]
-    if wrong:
-        raise ProviderFailed("; ".join(wrong), ProviderFault.MISCONFIGURED)
+    unknown = [name for name in sorted(environment) if name.startswith(PREFIX) and name not in known]
+    mistakes = [f"no setting of the signer with the provider {named}: {', '.join(unknown)}"] if unknown else []
     try:
-        return model()
+        settings = model()
     except ValidationError as error:
-        raise ProviderFailed("; ".join(_mistakes(error)), ProviderFault.MISCONFIGURED) from None
+        mistakes += _mistakes(error)
+    else:
+        if not mistakes:
+            return settings
+    raise ProviderFailed("; ".join(mistakes), ProviderFault.MISCONFIGURED)
 
 
 async def open_checked(settings: ProviderSettings) -> KeyProvider:
@@ -217,22 +214,6 @@ async def open_checked(settings: ProviderSettings) -> KeyProvider:
     return key
 
 
-def parse_public_key(text: str) -> bytes:
-    """An address (base58, Ed25519) or 66 hexadecimal digits (P-256, compressed); raises ValueError."""
-    if re.fullmatch(r"0[23][0-9a-f]{64}", text):
-        key, kind = bytes.fromhex(text), KeyKind.P256
-    else:
-        key, kind = address_bytes(text), KeyKind.ED25519
-    if not is_public_key(kind, key):
-        raise ValueError(f"no usable {kind.value} public key")
-    return key
-
-
-def public_key_text(key: bytes) -> str:
-    """As XORJ_SIGNER_PUBLIC_KEY takes it."""
-    return key.hex() if len(key) == P256_KEY_BYTES else address_text(key)
-
-
 def read_secret(path: Path) -> str:
     """The secret in a file; raises `ProviderFailed` naming the file."""
     try:
@@ -245,7 +226,8 @@ def read_secret(path: Path) -> str:
 def _mistakes(error: ValidationError) -> Iterable[str]:
     for problem in error.errors(include_input=False):
         name = "XORJ_" + str(problem["loc"][0]).upper()
-        yield f"{name}: {'is not set' if problem['type'] == 'missing' else problem['msg']}"
+        told = problem["msg"].removeprefix("Value error, ")
+        yield f"{name} is not set" if problem["type"] == "missing" else f"{name}: {told}"
 
 
 def _not_installed(extra: str, error: ImportError) -> ProviderFailed:
