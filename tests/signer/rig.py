@@ -17,6 +17,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 from xorj.signer.v1 import signer_pb2, signer_pb2_grpc
 from xorj_contracts.codec import position_to_message
+from xorj_core.base58 import address_text
 from xorj_core.facts import Fact, Mode, SigningRefused, TradeSigned
 from xorj_core.facts.common import Position
 from xorj_halt.view import Halted
@@ -34,7 +35,7 @@ from xorj_signer.request import Signing
 from xorj_signer.server import SignerServicer, build_server, set_serving
 from xorj_signer.settings import SignerSettings
 
-from tests.signer.trades import LIMITS, Trade
+from tests.signer.trades import DEPLOYMENT, LIMITS, Trade
 from tests.worlds import connection_of
 
 DEADLINE_S = 10.0
@@ -226,6 +227,7 @@ def signer_settings(world: World) -> SignerSettings:
         heartbeat_key_file=world.keys.named("signer").seed_file,
         database_dsn_file=world.database.dsn_files["signer"],
         signer_policy_file=Path("unused"),
+        genesis_hash=address_text(DEPLOYMENT.genesis_hash),
     )
 
 
@@ -239,7 +241,7 @@ async def started_rig(world: World) -> AsyncIterator[Rig]:
             name: await stack.enter_async_context(LogWriter(connection_of(world, name), name, "test"))
             for name in WRITERS
         }
-        knowledge, caught_up = Knowledge(), asyncio.Event()
+        knowledge, caught_up = Knowledge(DEPLOYMENT), asyncio.Event()
         guard, key = ChosenGuard(), ChosenKey()
         reader = await stack.enter_async_context(LogReader(connection, TOPICS))
         ledger = await stack.enter_async_context(Ledger(world.database.dsn("signer")))

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from xorj.signer.v1 import signer_pb2
+from xorj_core.base58 import address_text
 from xorj_core.facts import Fact
 from xorj_core.facts.common import Position
 from xorj_localnet.hsm import SignerKey, find_softhsm, provision
@@ -18,7 +19,7 @@ from xorj_log.writer import LogWriter
 from xorj_solana.programs import LOCAL_VAULT_PROGRAM
 
 from tests.signer.rig import RefusedCall, ask
-from tests.signer.trades import Trade
+from tests.signer.trades import DEPLOYMENT, Trade
 from tests.worlds import connection_of, small_world
 
 PATIENCE_S = 30.0
@@ -69,12 +70,15 @@ class Running:
         return found
 
 
+CLUSTER = address_text(DEPLOYMENT.genesis_hash)
+
+
 def signer_process(world: World, key: SignerKey, **env: str) -> ProcessSpec:
     """The signer as the local world starts it."""
     told = {
         "XORJ_INSTANCE": "1",
-        "XORJ_GENESIS_HASH": "genesis of this test",
-        "XORJ_LOCAL_GENESIS_HASH": "genesis of this test",
+        "XORJ_GENESIS_HASH": CLUSTER,
+        "XORJ_LOCAL_GENESIS_HASH": CLUSTER,
         "XORJ_VAULT_PROGRAM": str(LOCAL_VAULT_PROGRAM),
         **key.settings,
         **env,

@@ -11,7 +11,7 @@ from xorj_halt.view import Halted, HaltReason
 from xorj_signer.ledger import Ledger, Reservation, StoredSignature
 
 from tests.signer.rig import RefusedCall, Rig, refusal
-from tests.signer.trades import EXPIRY_SLOT, Bytes, Trade, honest_trade, some_key
+from tests.signer.trades import EXPIRY_SLOT, Bytes, Trade, honest_trade, new_owner, some_key
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -43,7 +43,7 @@ async def test_two_calls_at_once_for_one_attempt_give_one_signature(rig: Rig) ->
 
 
 async def test_other_bytes_for_a_signed_attempt_are_refused(rig: Rig) -> None:
-    owner, delta = some_key("owner of other bytes"), some_key("delta")
+    owner, delta = new_owner(), some_key("delta")
     await rig.sign(honest_trade(rig.bot, owner=owner, delta=delta))
     other = honest_trade(rig.bot, owner=owner, delta=delta, made=Bytes(unit_price=20_000), settings_version=2)
     with pytest.raises(RefusedCall) as refused:
@@ -52,7 +52,7 @@ async def test_other_bytes_for_a_signed_attempt_are_refused(rig: Rig) -> None:
 
 
 async def test_a_second_attempt_of_the_same_intent_is_signed(rig: Rig) -> None:
-    owner, delta = some_key("owner of two attempts"), some_key("delta")
+    owner, delta = new_owner(), some_key("delta")
     first = await rig.sign(honest_trade(rig.bot, owner=owner, delta=delta))
     again = honest_trade(rig.bot, owner=owner, delta=delta, attempt=2, settings_version=2)
     assert (await rig.sign(again)).signature != first.signature
@@ -84,7 +84,7 @@ async def publish_expiry(rig: Rig, trade: Trade, context_slot: int) -> Position:
 
 
 async def test_another_intent_gets_the_sequence_only_after_an_audited_expiry(rig: Rig) -> None:
-    owner = some_key("owner of two intents")
+    owner = new_owner()
     first = honest_trade(rig.bot, owner=owner)
     await rig.sign(first)
     second = honest_trade(rig.bot, owner=owner, settings_version=2)

@@ -12,6 +12,7 @@ from typing import Any
 from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
 from solders.hash import Hash
 from solders.instruction import AccountMeta, Instruction
+from solders.keypair import Keypair
 from solders.message import MessageV0, to_bytes_versioned
 from solders.pubkey import Pubkey
 from xorj_core import ids
@@ -26,9 +27,11 @@ from xorj_core.facts import (
     TradeIntended,
     fact_id,
 )
+from xorj_core.owner_settings import Deployment, has_owner_signed, settings_statement
 from xorj_core.policy.decide import SeenPrice, SigningInputs
 from xorj_core.policy.file import parse_policy
 from xorj_localnet.policy import LOCAL_POLICY
+from xorj_signer.verification import verify_ed25519
 from xorj_solana import vault
 from xorj_solana.programs import LOCAL_CPMM_PROGRAM, LOCAL_VAULT_PROGRAM
 from xorj_solana.vault import MintPlaces, TradeOrder
@@ -45,6 +48,22 @@ def some_key(seed: str) -> bytes:
 
 
 USDC, JUP = some_key("usdc"), some_key("jup")
+DEPLOYMENT = Deployment(genesis_hash=some_key("cluster"), vault_program=bytes(LOCAL_VAULT_PROGRAM))
+_OWNERS: dict[bytes, Keypair] = {}
+
+
+def new_owner(seed: bytes | None = None) -> bytes:
+    """The address of an owner who can sign settings."""
+    pair = Keypair.from_seed(seed or os.urandom(32))
+    address = bytes(pair.pubkey())
+    _OWNERS[address] = pair
+    return address
+
+
+def signed(settings: SettingsChanged) -> SettingsChanged:
+    """The settings as their owner signs them."""
+    statement = settings_statement(settings, DEPLOYMENT.genesis_hash)
+    return replace(settings, owner_signature=bytes(_OWNERS[settings.owner].sign_message(statement)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +83,7 @@ class Trade:
             "intent": self.intent,
             "plan": self.plan,
             "settings": self.settings,
+            "settings_signed": has_owner_signed(self.settings, DEPLOYMENT, verify_ed25519),
             "price_in": SeenPrice(self.price_in, NOW_MS),
             "price_out": SeenPrice(self.price_out, NOW_MS),
             "now_ms": NOW_MS,
@@ -84,7 +104,11 @@ class Trade:
         return replace(self, plan=replace(self.plan, **changes))
 
     def with_settings(self, **changes: Any) -> "Trade":
-        """Other wishes of the owner."""
+        """Other wishes of the owner, signed."""
+        return replace(self, settings=signed(replace(self.settings, **changes)))
+
+    def with_forged_settings(self, **changes: Any) -> "Trade":
+        """Wishes that the owner has never had, under the signature for others."""
         return replace(self, settings=replace(self.settings, **changes))
 
 
@@ -118,7 +142,7 @@ def honest_trade(
     settings_version: int = 1,
 ) -> Trade:
     """100 USDC into JUP at 0.50 USD, half a per cent of slippage, in a vault of a new owner."""
-    owner_key = Pubkey(owner or os.urandom(32))
+    owner_key = Pubkey(owner or new_owner())
     address = bytes(vault.vault_address(LOCAL_VAULT_PROGRAM, owner_key))
     price_in = price_of(USDC, 10**12)
     price_out = price_of(JUP, 5 * 10**11)
@@ -148,7 +172,7 @@ def honest_trade(
         verdicts=(),
         expiry_slot=PLANNED_SLOT + 250,
     )
-    settings = SettingsChanged(
+    unsigned = SettingsChanged(
         vault=address,
         owner=bytes(owner_key),
         version=settings_version,
@@ -163,7 +187,7 @@ def honest_trade(
         owner_signature=b"",
     )
     plan = plan_of(intent, owner_key, bot, attempt, made or Bytes())
-    return Trade(intent, plan, settings, price_in, price_out, bot)
+    return Trade(intent, plan, signed(unsigned), price_in, price_out, bot)
 
 
 def price_of(mint: bytes, price_pico_usd: int, *, decimals: int = 6) -> ReferencePriceObserved:

@@ -18,7 +18,7 @@ from xorj_log.writer import PublishUnknown
 
 from tests.signer.attacks.fortress import OWNED, Fortress, until
 from tests.signer.rig import RefusedCall
-from tests.signer.trades import honest_trade
+from tests.signer.trades import honest_trade, new_owner
 from tests.worlds import connection_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

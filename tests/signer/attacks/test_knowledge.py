@@ -4,10 +4,10 @@ import dataclasses
 import os
 
 import pytest
-from xorj_core.facts import fact_id
+from xorj_core.facts import RiskProfile, fact_id
 
 from tests.signer.attacks.fortress import Fortress
-from tests.signer.trades import JUP, USDC, honest_trade, price_of, some_key
+from tests.signer.trades import JUP, USDC, honest_trade, new_owner, price_of, some_key
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

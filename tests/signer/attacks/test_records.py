@@ -13,7 +13,7 @@ from xorj_core.facts.common import Position
 
 from tests.signer.attacks.fortress import Fortress
 from tests.signer.rig import RefusedCall
-from tests.signer.trades import Bytes, Trade, honest_trade, some_key
+from tests.signer.trades import Bytes, Trade, honest_trade, new_owner, some_key
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

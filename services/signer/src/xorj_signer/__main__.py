@@ -69,7 +69,8 @@ async def serve(settings: SignerSettings, provider: ProviderSettings, key: KeyPr
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     connection = settings.kafka()
-    knowledge, caught_up = Knowledge(), asyncio.Event()
+    limits = settings.limits()
+    knowledge, caught_up = Knowledge(settings.deployment(limits)), asyncio.Event()
     async with (
         LogWriter(connection, f"{SERVICE}/{settings.instance}", BUILD) as writer,
         LogReader(connection, TOPICS) as reader,
@@ -80,7 +81,7 @@ async def serve(settings: SignerSettings, provider: ProviderSettings, key: KeyPr
         signing = Signing(
             callers=settings.callers(),
             mode=settings.service_mode(),
-            limits=settings.limits(),
+            limits=limits,
             fetcher=fetcher,
             guard=guard,
             knowledge=knowledge,

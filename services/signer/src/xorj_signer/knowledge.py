@@ -1,9 +1,11 @@
 """Folds what the signer must know by itself: reference prices, owners' settings, ends of intents.
 
-1. The highest version of a vault's settings counts. A settings record that cannot be read freezes its vault until a
-   newer version can be: an owner's "disable" must not be skipped by an older build.
-2. A price is known by its fact id, with the broker's append time of its first record.
-3. Of each vault only the expiries of its newest sequence are kept; older ones can no longer be asked for.
+1. Settings are judged signed once, when they are read: by the vault's own owner, for this cluster and vault program.
+2. The highest version of a vault's settings counts. A settings record that cannot be read freezes its vault until a
+   newer version can be: an owner's "disable" must not be skipped by an older build. Unsigned settings count for their
+   version like others, and allow nothing.
+3. A price is known by its fact id, with the broker's append time of its first record.
+4. Of each vault only the expiries of its newest sequence are kept; older ones can no longer be asked for.
 """
 
 import asyncio
@@ -13,10 +15,13 @@ from dataclasses import dataclass
 
 from xorj_core.facts import ReferencePriceObserved, SettingsChanged, TradeExpired
 from xorj_core.facts.common import Position
+from xorj_core.owner_settings import Deployment, has_owner_signed
 from xorj_core.policy.decide import SeenPrice
 from xorj_log.inbox import FactRecord, Inbox, Incoming
 from xorj_log.reader import LogReader
 from xorj_log.writer import LogWriter
+
+from xorj_signer.verification import verify_ed25519
 
 TOPICS = ("prices", "user-settings", "confirmations")
 PRICES_KEPT = 20_000
@@ -34,8 +39,10 @@ class Expiry:
 class Knowledge:
     """The fold; `absorb` from one task, reads from any task of the same loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, deployment: Deployment) -> None:
         self.newest_ms = 0
+        self._deployment = deployment
+        self._signed: set[bytes] = set()
         self._settings: dict[bytes, SettingsChanged] = {}
         self._frozen: set[bytes] = set()
         self._prices: OrderedDict[bytes, SeenPrice] = OrderedDict()
@@ -45,6 +52,10 @@ class Knowledge:
     def settings(self, vault: bytes) -> SettingsChanged | None:
         """The vault's settings; None if there are none or its vault is frozen."""
         return None if vault in self._frozen else self._settings.get(vault)
+
+    def settings_signed(self, vault: bytes) -> bool:
+        """Whether the vault's settings are signed by its owner."""
+        return vault in self._signed
 
     def price(self, fact_id: bytes) -> SeenPrice | None:
         """The price fact with this id."""
@@ -98,6 +109,8 @@ class Knowledge:
         known = self._settings.get(fact.vault)
         if known is None or fact.version > known.version:
             self._settings[fact.vault] = fact
+            signed = has_owner_signed(fact, self._deployment, verify_ed25519)
+            (self._signed.add if signed else self._signed.discard)(fact.vault)
             self._frozen.discard(fact.vault)
 
 

@@ -214,6 +214,7 @@ class Signing:
             intent=found.intent,
             plan=found.plan,
             settings=self.knowledge.settings(found.intent.vault),
+            settings_signed=self.knowledge.settings_signed(found.intent.vault),
             price_in=self.knowledge.price(found.intent.price_in_fact_id),
             price_out=self.knowledge.price(found.intent.price_out_fact_id),
             now_ms=max(found.plan_timestamp_ms, self.knowledge.newest_ms),

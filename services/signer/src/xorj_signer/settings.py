@@ -8,11 +8,13 @@ import hashlib
 import secrets
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from xorj_core.base58 import address_bytes
 from xorj_core.facts import Mode
+from xorj_core.owner_settings import Deployment
 from xorj_core.policy.file import PolicyInvalid, parse_policy
 from xorj_core.policy.limits import PolicyLimits
 from xorj_log.connection import KafkaConnection
@@ -25,6 +27,11 @@ EXIT_USAGE = 2
 
 class SettingsUnusable(ValueError):
     """A setting names something that cannot be used; the text says which and why."""
+
+
+def _hash_text(text: str) -> str:
+    address_bytes(text)
+    return text
 
 
 class SignerSettings(BaseSettings):
@@ -43,6 +50,7 @@ class SignerSettings(BaseSettings):
     heartbeat_key_file: Path
     database_dsn_file: Path
     ready_file: Path | None = None
+    genesis_hash: Annotated[str, AfterValidator(_hash_text)]
     signer_host: str = "127.0.0.1"
     signer_port: int = Field(default=0, ge=0, le=65_535)
     signer_callers: str = "executor"
@@ -75,6 +83,10 @@ class SignerSettings(BaseSettings):
             return parse_policy(self.policy_text())
         except PolicyInvalid as error:
             raise SettingsUnusable(f"XORJ_SIGNER_POLICY_FILE {self.signer_policy_file}: {error}") from error
+
+    def deployment(self, limits: PolicyLimits) -> Deployment:
+        """Whose owners' signatures count: the cluster's and the policy's vault program."""
+        return Deployment(address_bytes(self.genesis_hash), limits.vault_program)
 
     def sha256(self, provider: ProviderSettings) -> bytes:
         """Hash of the settings in effect, the provider's with them, without the instance's name."""

@@ -97,7 +97,7 @@ def _case(inputs: SigningInputs, limits: PolicyLimits) -> Case:
         known_intent=inputs.intent,
         known_plan=plan,
         known_settings=inputs.settings,
-        known_settings_signed=inputs.settings_signed,
+        known_settings_signed=None if inputs.settings is None else inputs.settings_signed,
         known_prices=prices,
         known_bot_authority=inputs.bot_authority,
         now_ms=inputs.now_ms,

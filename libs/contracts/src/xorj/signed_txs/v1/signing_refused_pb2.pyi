@@ -62,6 +62,7 @@ class SigningRefused(_message.Message):
         REASON_VERSION_NOT_SUPPORTED: SigningRefused._Reason.ValueType  # 29
         REASON_BUSY: SigningRefused._Reason.ValueType  # 30
         REASON_INTERNAL: SigningRefused._Reason.ValueType  # 31
+        REASON_SETTINGS_NOT_SIGNED: SigningRefused._Reason.ValueType  # 32
         REASON_PROVIDER_TIMEOUT: SigningRefused._Reason.ValueType  # 40
         REASON_PROVIDER_THROTTLED: SigningRefused._Reason.ValueType  # 41
         REASON_PROVIDER_MALFORMED: SigningRefused._Reason.ValueType  # 42
@@ -102,6 +103,7 @@ class SigningRefused(_message.Message):
     REASON_VERSION_NOT_SUPPORTED: SigningRefused.Reason.ValueType  # 29
     REASON_BUSY: SigningRefused.Reason.ValueType  # 30
     REASON_INTERNAL: SigningRefused.Reason.ValueType  # 31
+    REASON_SETTINGS_NOT_SIGNED: SigningRefused.Reason.ValueType  # 32
     REASON_PROVIDER_TIMEOUT: SigningRefused.Reason.ValueType  # 40
     REASON_PROVIDER_THROTTLED: SigningRefused.Reason.ValueType  # 41
     REASON_PROVIDER_MALFORMED: SigningRefused.Reason.ValueType  # 42
