@@ -1,28 +1,32 @@
 """The audit log's hashes; test names follow the invariants of xorj_core.audit_chain."""
 
-import dataclasses
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from xorj_auditor.rows import BadRow, entry_of, row_of
-from xorj_auditor.verify import BadEntry, Checker
+from xorj_auditor.checking import BadEntry, Checker
+from xorj_auditor.rows import BadRow, entry_of
 from xorj_core.audit_chain import (
     CHAIN_DOMAIN,
+    DIGEST_DOMAIN,
+    GAP_DOMAIN,
     LEAF_DOMAIN,
     AuditEntry,
     EntryKind,
+    GapReason,
     Head,
+    LogEnd,
     LogRewound,
     encode_headers,
-    enter_record,
-    gap_leaf,
+    leaf_data,
     leaf_of,
     link,
     record_leaf,
 )
 from xorj_core.ids import digest
+from xorj_core.merkle import Frontier, leaf_hash
 
 Headers = tuple[tuple[str, bytes | None], ...]
 optional = st.none() | st.binary(max_size=20)
@@ -76,11 +80,22 @@ def test_1_a_change_of_any_hashed_field_changes_the_leaf(name: str, value: Any) 
     assert record_leaf(**{**RECORD, name: value}) != record_leaf(**RECORD)
 
 
-@pytest.mark.parametrize("name", ["cluster_id", "topic", "partition", "offset", "next_offset"])
-def test_1_a_change_of_any_hashed_field_of_a_gap_changes_its_leaf(name: str) -> None:
-    gap: dict[str, Any] = {"cluster_id": "c", "topic": "t", "partition": 1, "offset": 2, "next_offset": 3}
-    changed = gap[name] + (1 if isinstance(gap[name], int) else "x")
-    assert gap_leaf(**{**gap, name: changed}) != gap_leaf(**gap)
+def ranged(kind: EntryKind, value: bytes) -> AuditEntry:
+    return AuditEntry(0, kind, "c", "t", 1, 2, 3, 0, None, b"", value, 5, b"", b"")
+
+
+@pytest.mark.parametrize("kind", [EntryKind.GAP, EntryKind.DIGEST])
+@pytest.mark.parametrize("name", ["cluster_id", "topic", "partition", "offset", "next_offset", "value"])
+def test_1_a_change_of_any_hashed_field_of_a_gap_or_digest_changes_its_leaf(kind: EntryKind, name: str) -> None:
+    entry = ranged(kind, b"why")
+    value = getattr(entry, name)
+    changed: Any = value + 1 if isinstance(value, int) else value + type(value)(b"x" if isinstance(value, bytes) else "x")
+    assert leaf_of(entry._replace(**{name: changed})) != leaf_of(entry)
+
+
+def test_2_a_gap_a_digest_and_a_record_of_the_same_fields_have_different_leaves() -> None:
+    kinds = {leaf_of(ranged(kind, b"why")) for kind in EntryKind}
+    assert len(kinds) == len(EntryKind)
 
 
 @given(records, records)
@@ -94,75 +109,119 @@ def test_2_different_headers_have_different_bytes(one: Headers, other: Headers) 
 
 
 @given(records)
-def test_2_the_leaf_is_the_documented_digest(record: dict[str, Any]) -> None:
+def test_2_the_leaf_is_the_documented_hash(record: dict[str, Any]) -> None:
     parts = [record["cluster_id"].encode(), record["topic"].encode()]
     parts += [record["partition"].to_bytes(4, "big"), record["offset"].to_bytes(8, "big")]
     parts += [record["timestamp_ms"].to_bytes(8, "big", signed=True)]
     parts += [b"\x00" if record["key"] is None else b"\x01" + record["key"], record["headers"]]
     parts += [b"\x00" if record["value"] is None else b"\x01" + record["value"]]
-    assert record_leaf(**record) == digest(LEAF_DOMAIN, *parts)
+    assert record_leaf(**record) == leaf_hash(framed(LEAF_DOMAIN, *parts))
 
 
-@given(st.binary(min_size=32, max_size=32), st.integers(0, 2**62), st.binary(min_size=32, max_size=32))
-def test_3_a_link_is_the_documented_digest_of_the_link_before_index_and_leaf(
-    previous: bytes, index: int, leaf: bytes
-) -> None:
-    assert link(previous, index, leaf) == digest(CHAIN_DOMAIN, previous, index.to_bytes(8, "big"), leaf)
+def framed(domain: str, *parts: bytes) -> bytes:
+    """The documented frame: the domain's length and text, then each part after its length."""
+    framed_parts = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return len(domain).to_bytes(2, "big") + domain.encode() + framed_parts
 
 
-arrivals = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4)), max_size=12)
+@pytest.mark.parametrize(("kind", "domain"), [(EntryKind.GAP, GAP_DOMAIN), (EntryKind.DIGEST, DIGEST_DOMAIN)])
+def test_2_the_leaf_of_a_gap_or_digest_is_the_documented_hash(kind: EntryKind, domain: str) -> None:
+    numbers = ((1).to_bytes(4, "big"), (2).to_bytes(8, "big"), (3).to_bytes(8, "big"))
+    assert leaf_data(ranged(kind, b"why")) == framed(domain, b"c", b"t", *numbers, b"\x01why")
 
 
-def entries_for(history: list[tuple[int, int]]) -> list[AuditEntry]:
-    """Entries of records that arrive on partitions, each so many offsets after the one before (1: no gap)."""
-    head = Head()
-    expected: dict[tuple[str, int], int] = {}
-    entries: list[AuditEntry] = []
-    for partition, step in history:
-        offset = expected.get(("prices", partition), 0) + step - 1
-        new = enter_record(head, expected, "cluster", "prices", partition, offset, 5, None, b"", b"v")
-        head = Head(new[-1].index + 1, new[-1].chain)
-        expected[("prices", partition)] = offset + 1
-        entries.extend(new)
-    return entries
+hashes = st.binary(min_size=32, max_size=32)
+
+
+@given(hashes, st.integers(0, 2**62), st.integers(0, 2**62), hashes)
+def test_3_a_link_is_the_documented_digest(previous: bytes, index: int, at_us: int, leaf: bytes) -> None:
+    numbers = (index.to_bytes(8, "big"), at_us.to_bytes(8, "big"))
+    assert link(previous, index, at_us, leaf) == digest(CHAIN_DOMAIN, previous, *numbers, leaf)
+
+
+arrivals = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4), st.integers(-3, 3)), max_size=12)
+History = list[tuple[int, int, int]]
+
+
+def received(offset: int) -> Any:
+    return SimpleNamespace(offset=offset, timestamp=5, key=None, headers=(), value=b"v")
+
+
+def deleted(offset: int, next_offset: int) -> GapReason:
+    return GapReason.DELETED
+
+
+def end_of(history: History) -> tuple[LogEnd, list[AuditEntry]]:
+    """Entries of records that arrive on partitions, each so many offsets after the one before (1: no gap), under a
+    clock that goes forward and back."""
+    end, entries, now_us = LogEnd("cluster"), [], 100
+    for partition, step, later_us in history:
+        offset = end.next_offsets.get(("prices", partition), 0) + step - 1
+        now_us += later_us
+        end.enter("prices", partition, (received(offset),), now_us, deleted)
+        batch = end.take()
+        assert batch.offsets[("cluster", "prices", partition)][1] == offset + 1
+        entries.extend(batch.entries)
+    return end, entries
+
+
+def entries_for(history: History) -> list[AuditEntry]:
+    return end_of(history)[1]
 
 
 @given(arrivals)
-def test_4_what_is_entered_verifies_and_leaves_no_offset_out(history: list[tuple[int, int]]) -> None:
-    entries = entries_for(history)
+def test_4_what_is_entered_verifies_and_leaves_no_offset_out(history: History) -> None:
+    end, entries = end_of(history)
     checker = Checker()
     checker.check(entries)
-    assert checker.head == (Head(len(entries), entries[-1].chain) if entries else Head())
+    assert checker.head == end.head
+    assert (end.head.entries, end.tree.size) == (len(entries), len(entries))
     for partition in range(3):
         own = [entry for entry in entries if entry.partition == partition]
         assert [e.offset for e in own] == [0, *[e.next_offset for e in own[:-1]]] if own else True
-    assert sum(entry.kind is EntryKind.GAP for entry in entries) == sum(step > 1 for _, step in history)
+    assert sum(entry.kind is EntryKind.GAP for entry in entries) == sum(step > 1 for _, step, _ in history)
     assert all(leaf_of(entry) == entry.leaf for entry in entries)
 
 
+@given(arrivals)
+def test_the_tree_is_over_the_leaves_in_their_order(history: History) -> None:
+    end, entries = end_of(history)
+    tree = Frontier()
+    tree.extend([entry.leaf for entry in entries])
+    assert end.tree == tree
+
+
 def test_5_a_record_below_the_expected_offset_is_never_entered_again() -> None:
+    end = LogEnd("cluster", next_offsets={("prices", 0): 3})
     with pytest.raises(LogRewound, match="prices/0"):
-        enter_record(Head(), {("prices", 0): 3}, "cluster", "prices", 0, 2, 5, None, b"", b"v")
+        end.enter("prices", 0, (received(2),), 5, deleted)
+    assert end.take().entries == []
+
+
+@given(arrivals)
+def test_6_append_times_never_fall(history: History) -> None:
+    times = [entry.appended_at_us for entry in entries_for(history)]
+    assert times == sorted(times)
 
 
 @given(arrivals.filter(bool), st.data())
-def test_any_edit_of_an_entry_is_found_at_that_entry(history: list[tuple[int, int]], data: st.DataObject) -> None:
+def test_any_edit_of_an_entry_is_found_at_that_entry(history: History, data: st.DataObject) -> None:
     entries = entries_for(history)
     at = data.draw(st.integers(0, len(entries) - 1))
     entry = entries[at]
     hashed = ["cluster_id", "topic", "partition", "offset", "next_offset", "leaf", "chain", "index"]
-    hashed += ["key", "value", "timestamp_ms"]
+    hashed += ["key", "value", "timestamp_ms", "appended_at_us"]
     name = data.draw(st.sampled_from(hashed))
     value = getattr(entry, name)
     other: Any = b"x" if value is None else value + 1 if isinstance(value, int) else value + value[:1]
-    edited = dataclasses.replace(entry, **{name: other})
+    edited = entry._replace(**{name: other})
     with pytest.raises(BadEntry) as bad:
         Checker().check([*entries[:at], edited, *entries[at + 1 :]])
-    assert bad.value.index == at
+    assert bad.value.index == at or name == "index"
 
 
 @given(arrivals.filter(lambda history: len(history) > 1), st.data())
-def test_a_missing_or_repeated_entry_is_found(history: list[tuple[int, int]], data: st.DataObject) -> None:
+def test_a_missing_or_repeated_entry_is_found(history: History, data: st.DataObject) -> None:
     entries = entries_for(history)
     at = data.draw(st.integers(0, len(entries) - 2))
     for tampered in ([*entries[:at], *entries[at + 1 :]], [*entries[: at + 1], *entries[at:]]):
@@ -170,13 +229,18 @@ def test_a_missing_or_repeated_entry_is_found(history: list[tuple[int, int]], da
             Checker().check(tampered)
 
 
-@given(arrivals)
-def test_an_entry_and_its_row_agree_both_ways(history: list[tuple[int, int]]) -> None:
-    assert [entry_of(row_of(entry)) for entry in entries_for(history)] == entries_for(history)
-
-
-def test_a_row_of_no_known_kind_is_refused() -> None:
-    row = list(row_of(entries_for([(0, 1)])[0]))
-    row[1] = 9
+def test_an_entry_is_its_row_and_a_row_of_no_known_kind_is_refused() -> None:
+    entry = entries_for([(0, 1, 0)])[0]
+    assert entry_of(tuple(entry)) == entry
     with pytest.raises(BadRow, match="kind"):
-        entry_of(row)
+        entry_of(tuple(entry._replace(kind=9)))  # type: ignore[arg-type]
+
+
+def test_a_header_name_that_is_no_text_is_hashed_by_its_bytes() -> None:
+    name = b"\xff\xfe".decode("utf-8", "surrogateescape")
+    assert encode_headers([(name, None)]) == bytes.fromhex("00000001 00000002 fffe 00000001 00")
+    assert encode_headers([("\u00ff", None)]) != encode_headers([(b"\xff".decode("utf-8", "surrogateescape"), None)])
+
+
+def test_the_head_of_an_empty_log_is_the_beginning() -> None:
+    assert LogEnd("cluster").head == Head()

@@ -1,6 +1,7 @@
 """Owns how the schemas of the services' databases come to be.
 
 A package that owns a schema has `migrations/NNNN_name.sql`; each file is applied once, in order, by the owning role.
+The audit log's schema, which has to be brought from build to build, comes by Alembic from its own package.
 
 1. A file and its row in `schema_migrations` are written in one transaction.
 2. A file that was applied never changes: another SHA-256 under the same name is refused.
@@ -12,11 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import asyncpg
+from xorj_auditor.schema import upgrade
 
 from xorj_localnet.database import DATABASES, OWNER, Database
 
-PACKAGES = {"xorj_auditor": "xorj_audit", "xorj_signer": "xorj_signer", "xorj_ingestor": "xorj_settings"}
-"""Each package that owns a schema, with its database."""
+PACKAGES = {"xorj_signer": "xorj_signer", "xorj_ingestor": "xorj_settings"}
+"""Each package that brings files, with its database."""
 
 _TABLE = """\
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -98,4 +100,5 @@ async def migrate(database: Database, migrations: Sequence[Migration]) -> int:
                     done += await _apply(connection, migration)
         finally:
             await connection.close()
+    done += await upgrade(database.dsn(OWNER, "xorj_audit"))
     return done

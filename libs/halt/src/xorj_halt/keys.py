@@ -26,6 +26,11 @@ class SigningKey:
     key_id: bytes
     _private: Ed25519PrivateKey = field(repr=False)
 
+    @property
+    def public_key(self) -> bytes:
+        """The 32 bytes by which its signatures are verified."""
+        return self._private.public_key().public_bytes_raw()
+
     def sign(self, message: bytes) -> bytes:
         """The 64-byte signature of `message`."""
         return self._private.sign(message)

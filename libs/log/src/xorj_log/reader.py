@@ -17,6 +17,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from xorj_core.facts.common import Position
 
 from xorj_log.connection import KafkaConnection, close_client, fetch_cluster_id
+from xorj_log.lenient import markers_of, read_leniently
 from xorj_log.topics import BY_NAME
 
 PartitionKey = tuple[str, int]
@@ -72,6 +73,7 @@ class LogReader:
         self.cluster_id = ""
 
     async def __aenter__(self) -> Self:
+        read_leniently()
         self.cluster_id = await fetch_cluster_id(self._connection)
         self._consumer = AIOKafkaConsumer(
             **self._connection.client_options(),
@@ -113,6 +115,22 @@ class LogReader:
         """Records that have arrived, waiting up to `timeout_ms` for the first one."""
         batches = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=records_max)
         return [self._record(message) for batch in batches.values() for message in batch]
+
+    async def read_received(
+        self, timeout_ms: int = 100, records_max: int = 500
+    ) -> list[tuple[PartitionKey, Sequence[Any]]]:
+        """What `read` returns, by partition and as the client hands it out: `xorj_core.audit_chain.Received`."""
+        batches = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=records_max)
+        return [((tp.topic, tp.partition), batch) for tp, batch in batches.items()]
+
+    async def beginning_offset(self, topic: str, partition: int) -> int:
+        """The first offset that the partition still has, or will have."""
+        where = TopicPartition(topic, partition)
+        return int((await self._consumer.beginning_offsets([where]))[where])
+
+    def is_marker(self, topic: str, partition: int, offset: int, next_offset: int) -> bool:
+        """Whether these offsets, which were skipped, hold markers of transactions alone."""
+        return markers_of(TopicPartition(topic, partition), offset, next_offset)
 
     async def end_offsets(self) -> dict[PartitionKey, int]:
         """The next offset that will be written, for each assigned partition."""

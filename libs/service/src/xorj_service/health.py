@@ -25,14 +25,28 @@ class Health:
         self._checks: dict[str, Check] = {}
         self._ready_file = ready_file
         routes = [Route("/livez", self._livez), Route("/readyz", self._readyz), Route("/metrics", self._metrics)]
+        self._app = Starlette(routes=routes)
         config = uvicorn.Config(
-            Starlette(routes=routes), host=host, port=port, log_config=None, access_log=False, lifespan="off", ws="none"
+            self._app, host=host, port=port, log_config=None, access_log=False, lifespan="off", ws="none"
         )
         self._server = _Quiet(config)
 
     def check(self, name: str, check: Check) -> None:
         """Ask `check` whenever readiness is asked for."""
         self._checks[name] = check
+
+    def show(self, path: str, text: Callable[[], bytes | None]) -> None:
+        """Answers GET of `path` with what `text` returns, 404 while that is None."""
+
+        async def answer(_: Request) -> Response:
+            body = text()
+            return Response(body or b"", 404 if body is None else 200, media_type="text/plain; charset=utf-8")
+
+        self.route(Route(path, answer))
+
+    def route(self, route: Route) -> None:
+        """Serves a further path."""
+        self._app.router.routes.append(route)
 
     def problems(self) -> dict[str, str]:
         """Every check that is not well, with what is wrong."""

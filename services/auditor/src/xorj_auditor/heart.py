@@ -3,6 +3,7 @@
 1. It states only what has been committed.
 2. It goes out after commits, at most every `INTERVAL_MIN_S`, and every `INTERVAL_MAX_S` in any case.
 3. A heartbeat that may not have been published is not repeated: the next one says more.
+4. It stays away while the database does not answer: a writer that was deposed, or cannot store, proves nothing.
 """
 
 import asyncio
@@ -17,10 +18,13 @@ from xorj_log.writer import LogWriter, PublishUnknown
 
 from xorj_auditor.echoes import Echoes
 from xorj_auditor.ingest import Ingest, Stored
+from xorj_auditor.store import AuditStore
 
 INTERVAL_MIN_S = 0.005
 INTERVAL_MAX_S = 0.1
 SILENT_S_MAX = 1.0
+ANSWER_AGE_S_MAX = 0.7
+"""The database is asked every 0.2 s; when it has not answered for so long, no heartbeat goes out."""
 
 _SENT = Counter("xorj_audit_heartbeats_sent", "Audit heartbeats published")
 _log = structlog.get_logger()
@@ -29,9 +33,18 @@ _log = structlog.get_logger()
 class Heart:
     """Publishes heartbeats for one `Ingest`."""
 
-    def __init__(self, instance: str, ingest: Ingest, echoes: Echoes, writer: LogWriter, key: SigningKey) -> None:
+    def __init__(
+        self,
+        instance: str,
+        ingest: Ingest,
+        store: AuditStore,
+        echoes: Echoes,
+        writer: LogWriter,
+        key: SigningKey,
+    ) -> None:
         self._instance = instance
         self._ingest = ingest
+        self._store = store
         self._echoes = echoes
         self._writer = writer
         self._key = key
@@ -49,7 +62,8 @@ class Heart:
         while not stopping.is_set():
             self._ingest.committed.clear()
             started_s = time.monotonic()
-            await self._send()
+            if started_s - self._store.answered_s < ANSWER_AGE_S_MAX:
+                await self._send()
             await asyncio.sleep(max(0.0, started_s + INTERVAL_MIN_S - time.monotonic()))
             try:
                 async with asyncio.timeout(max(0.0, started_s + INTERVAL_MAX_S - time.monotonic())):

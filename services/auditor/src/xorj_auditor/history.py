@@ -1,24 +1,116 @@
-"""Refuses to append to a history that forks from the one the auditor has already signed.
+"""Refuses to append to a history that is damaged, or behind or beside the one that was signed and witnessed.
 
-A database restored from an old backup, or emptied, is consistent in itself; only a head held elsewhere shows it. The
-last signed heartbeats on the log are such a head for as long as the topic keeps them.
+A database restored from an old backup, emptied or rewritten is consistent in itself; only what is kept elsewhere shows
+it: the auditor's key, the signed heartbeats on the log, and the witnesses.
 
-1. The newest verified heartbeat of this cluster must be contained in the stored chain: same link at its entry count.
-2. Where no heartbeat is left on the log, nothing is proven and nothing is refused.
+1. The latest stored checkpoint is signed by the auditor's key, and the stored tree gives its root.
+2. What was stored after it is recomputed, entry by entry, and the last `TAIL_MIN` entries in any case.
+3. The newest verified heartbeat of this cluster must be contained in the stored chain: same link at its entry count.
+4. Of the witnesses that are configured at least one must have cosigned that checkpoint, and none may contradict it.
+5. The empty log is a history too: its checkpoint is signed, shown and kept before the first entry is.
 """
 
+import asyncio
+import time
+from collections.abc import Sequence
+
+import structlog
 from xorj_contracts.codec import Undecodable, decode, fact_type
+from xorj_core.audit_chain import AuditEntry, Head, LogEnd
+from xorj_core.checkpoint import CheckpointRefused, SignedCheckpoint
 from xorj_core.facts import AuditHeartbeat
 from xorj_core.keys import KeyRegistry
+from xorj_core.merkle import EMPTY_ROOT
+from xorj_halt.keys import verifies
 from xorj_halt.signatures import signer_of_audit_heartbeat
 from xorj_log.connection import KafkaConnection
 from xorj_log.reader import LogReader, LogRecord
 
+from xorj_auditor.checking import BadEntry, Checker
+from xorj_auditor.checkpoints import CheckpointKey, stored_checkpoint
+from xorj_auditor.ingest import partitions
+from xorj_auditor.quiet import HEARTBEATS
+from xorj_auditor.rows import BadRow
 from xorj_auditor.store import AuditStore, StoreRefused
+from xorj_auditor.tree import TreeDamaged, TreeReader
+from xorj_auditor.witnesses import Behind, Beside, Cosigned, WitnessDesk
 
-HEARTBEATS = "heartbeats"
 LOOK_BACK_RECORDS = 2_000
 """How far back to look at first; eight times as far each time that no audit heartbeat is found."""
+
+TAIL_MIN = 1_000
+TAIL_CHUNK = 2_000
+WITNESS_RETRY_S = 1.0
+
+_log = structlog.get_logger()
+
+
+async def checked_end(
+    store: AuditStore, key: CheckpointKey, registry: KeyRegistry, connection: KafkaConnection, cluster_id: str
+) -> tuple[LogEnd, SignedCheckpoint]:
+    """Where the stored log ends and its latest checkpoint, proven as far as this process can. Raises StoreRefused."""
+    try:
+        head = await store.head()
+        checkpoint = await _signed_checkpoint(store, key, head)
+        await _check_tail(store, min(checkpoint.checkpoint.size, max(0, head.entries - TAIL_MIN)), head)
+        tree = await TreeReader(store.session).frontier(head.entries)
+        await _check_against_last_heartbeat(connection, registry, store, head)
+    except (BadEntry, BadRow, TreeDamaged, CheckpointRefused) as bad:
+        raise StoreRefused(f"the audit log is damaged, nothing is appended to it: {bad}") from bad
+    return LogEnd(cluster_id, head, tree, await store.next_offsets(cluster_id, partitions())), checkpoint
+
+
+async def until_witnessed(desks: Sequence[WitnessDesk], checkpoint: SignedCheckpoint) -> None:
+    """Returns when a witness has cosigned the checkpoint that the log goes on from; at once where there are none.
+
+    Raises StoreRefused when one of them has seen more, or another log.
+    """
+    while desks:
+        answers = await asyncio.gather(*(desk.show(checkpoint) for desk in desks))
+        for desk, answer in zip(desks, answers, strict=True):
+            if isinstance(answer, Behind | Beside):
+                raise StoreRefused(
+                    f"witness {desk.witness.key.name} does not know this history ({desk.contradiction}): the database"
+                    " was restored from an older copy or rewritten, nothing is appended to it"
+                )
+        if any(isinstance(answer, Cosigned) for answer in answers):
+            return
+        _log.warning("auditor.waits_for_a_witness", entries=checkpoint.checkpoint.size)
+        await asyncio.sleep(WITNESS_RETRY_S)
+
+
+async def _signed_checkpoint(store: AuditStore, key: CheckpointKey, head: Head) -> SignedCheckpoint:
+    checkpoint = await stored_checkpoint(store.session)
+    if checkpoint is None:
+        if head.entries:
+            raise StoreRefused(f"the audit log has {head.entries} entries and no checkpoint: somebody removed them")
+        empty = key.sign(0, EMPTY_ROOT)
+        await store.add_checkpoint(0, empty.note().decode(), time.time_ns() // 1000)
+        return empty
+    checkpoint.signed_by(key.note_key, verifies)
+    stated = checkpoint.checkpoint
+    if stated.origin != key.note_key.name:
+        raise StoreRefused(f"the checkpoint is of the log {stated.origin}, this is {key.note_key.name}")
+    if stated.size > head.entries:
+        raise StoreRefused(f"the audit log is cut: {head.entries} entries, a checkpoint states {stated.size}")
+    if await TreeReader(store.session).root(stated.size) != stated.root:
+        raise StoreRefused(f"the audit log is damaged: its tree of {stated.size} entries has not the signed root")
+    return checkpoint
+
+
+async def _check_tail(store: AuditStore, start: int, head: Head) -> None:
+    """Recomputes the entries from `start` to the end."""
+    before = await store.entries(start - 1, start) if start else []
+    checker = Checker(_head_after(before[0]) if before else Head(), from_the_beginning=not start)
+    while checker.head.entries < head.entries:
+        at = checker.head.entries
+        checker.check(await store.entries(at, min(at + TAIL_CHUNK, head.entries)))
+        if checker.head.entries == at:
+            raise BadEntry(at, "missing")
+
+
+def _head_after(entry: AuditEntry) -> Head:
+    return Head(entry.index + 1, entry.chain, entry.appended_at_us)
 
 
 async def last_heartbeat(connection: KafkaConnection, registry: KeyRegistry) -> AuditHeartbeat | None:
@@ -45,14 +137,15 @@ async def _last_between(reader: LogReader, registry: KeyRegistry, start: int, en
     return next((heartbeat for heartbeat in verified if heartbeat is not None), None)
 
 
-async def check_against_last_heartbeat(connection: KafkaConnection, registry: KeyRegistry, store: AuditStore) -> None:
-    """Raises StoreRefused if the store does not contain the head of the last signed heartbeat."""
+async def _check_against_last_heartbeat(
+    connection: KafkaConnection, registry: KeyRegistry, store: AuditStore, head: Head
+) -> None:
     heartbeat = await last_heartbeat(connection, registry)
-    if heartbeat is None:
+    if heartbeat is None or heartbeat.entries == 0:
         return
     if await store.chain_at(heartbeat.entries) != heartbeat.head:
         raise StoreRefused(
-            f"the audit log has {store.head.entries} entries and does not contain the head that was signed after "
+            f"the audit log has {head.entries} entries and does not contain the head that was signed after "
             f"{heartbeat.entries}: it was restored from an older copy or rewritten, nothing is appended to it"
         )
 

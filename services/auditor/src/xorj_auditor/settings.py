@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pydantic import Field
 from xorj_service.settings import ServiceSettings
 
 
@@ -10,3 +11,5 @@ class AuditorSettings(ServiceSettings):
 
     database_dsn_file: Path
     audit_key_file: Path
+    audit_origin: str = Field(default="xorj/audit", pattern=r"^[^\s+]{1,200}$")
+    audit_witnesses_file: Path | None = None
