@@ -44,6 +44,8 @@ class AwsStandIn:
         self.key_arn = key_arn
         self.public_key = public_key
         self.wrong: Wrong | None = None
+        self.act_on_signing: Wrong | None = None
+        """Wrong in this way for signatures alone."""
         self.released = Event()
         self.asked: list[dict[str, Any]] = []
         self.server = _Server(("127.0.0.1", 0), _Proxy)
@@ -67,16 +69,16 @@ class AwsStandIn:
         else:
             self.released.clear()
 
-    def bend(self, answer: dict[str, Any]) -> dict[str, Any]:
+    def bend(self, answer: dict[str, Any], wrong: Wrong | None) -> dict[str, Any]:
         """An answer of the emulator, wrong as was asked for."""
-        if self.wrong is Wrong.OTHER_KEY and "KeyId" in answer:
+        if wrong is Wrong.OTHER_KEY and "KeyId" in answer:
             return {**answer, "KeyId": self.key_arn[:-4] + "0000"}
         if "Signature" not in answer:
             return answer
         signature = b64decode(answer["Signature"])
-        if self.wrong is Wrong.SIGNATURE:
+        if wrong is Wrong.SIGNATURE:
             signature = bytes(signature[:32]) + bytes(32)
-        elif self.wrong is Wrong.LENGTH:
+        elif wrong is Wrong.LENGTH:
             signature = signature[:63]
         return {**answer, "Signature": b64encode(signature).decode()}
 
@@ -85,6 +87,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
     stand_in: AwsStandIn
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away is part of the tests."""
 
 
 class _Proxy(BaseHTTPRequestHandler):
@@ -95,7 +100,8 @@ class _Proxy(BaseHTTPRequestHandler):
         stand_in = self.server.stand_in
         body = self.rfile.read(int(self.headers["content-length"]))
         stand_in.asked.append(json.loads(body))
-        wrong = stand_in.wrong
+        signing = self.headers.get("x-amz-target", "").endswith(".Sign")
+        wrong = stand_in.wrong or (stand_in.act_on_signing if signing else None)
         if wrong is Wrong.SLOW:
             stand_in.released.wait(START_S_MAX)
         if wrong is Wrong.DOWN:
@@ -116,7 +122,7 @@ class _Proxy(BaseHTTPRequestHandler):
         finally:
             to.close()
         if answer.status == 200:
-            text = json.dumps(stand_in.bend(json.loads(text))).encode()
+            text = json.dumps(stand_in.bend(json.loads(text), wrong)).encode()
         self._answer(answer.status, text)
 
     def _answer(self, status: int, body: bytes) -> None:

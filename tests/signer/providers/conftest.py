@@ -1,7 +1,6 @@
 """Every provider's stand-in, started once; each test gets it right and leaves it right."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import TypeAlias
 
 import pytest
@@ -50,9 +49,9 @@ def pkcs11(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKey]:
         yield LocalKey(made)
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> LocalKey:
-    return LocalKey(provision(tmp_path, None))
+@pytest.fixture(scope="session")
+def file(tmp_path_factory: pytest.TempPathFactory) -> LocalKey:
+    return LocalKey(provision(tmp_path_factory.mktemp("file"), None))
 
 
 @pytest.fixture(params=NAMES)
@@ -75,10 +74,36 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
     return tell
 
 
-@pytest_asyncio.fixture
-async def key(stand_in: StandIn, told: Told) -> AsyncIterator[KeyProvider]:
-    """The provider's key, opened as the service opens it."""
-    opened = await open_checked(load_provider_settings(told(stand_in.settings)))
+class OpenKeys:
+    """One open key for each provider; opening one costs more than most tests."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, KeyProvider] = {}
+
+    async def of(self, stand_in: StandIn) -> KeyProvider:
+        """The key, opened as the service opens it."""
+        name = stand_in.settings["XORJ_SIGNER_PROVIDER"]
+        if name not in self._open:
+            with pytest.MonkeyPatch.context() as patch:
+                for variable, value in stand_in.settings.items():
+                    patch.setenv(variable, value)
+                self._open[name] = await open_checked(load_provider_settings(stand_in.settings))
+        return self._open[name]
+
+    async def close(self) -> None:
+        for key in self._open.values():
+            await key.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def keys() -> AsyncIterator[OpenKeys]:
+    """Shared by the tests of a module."""
+    opened = OpenKeys()
     yield opened
-    stand_in.act(None)
     await opened.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def key(stand_in: StandIn, keys: OpenKeys) -> KeyProvider:
+    """Each provider's key in turn."""
+    return await keys.of(stand_in)

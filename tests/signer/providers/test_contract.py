@@ -5,21 +5,18 @@ import os
 import time
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from xorj_signer.providers import CALL_S_MAX, KeyKind, KeyProvider, ProviderFailed, ProviderFault
-from xorj_signer.providers.addresses import public_key_text
-from xorj_signer.providers.checked import REFUSED_AS, check_key, require_solana_key, sign_checked
-from xorj_signer.providers.settings import load_provider_settings, open_checked
+from xorj_signer.providers.checked import check_key, require_solana_key, sign_checked
 from xorj_signer.verification import verifies
 
 from tests.signer.providers.aws import AwsStandIn
 from tests.signer.providers.azure import AzureStandIn
-from tests.signer.providers.conftest import Told
+from tests.signer.providers.conftest import OpenKeys
 from tests.signer.providers.google import GoogleStandIn
 from tests.signer.providers.stand_ins import StandIn, Wrong
-from tests.signer.providers.token import WrongToken, bend
+from tests.signer.providers.token import WrongToken, bent
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TRANSACTION_BYTES_MAX = 1_232
 OF_SIGNING_ALONE = (Wrong.SIGNATURE, Wrong.LENGTH, Wrong.DAMAGED_THERE, Wrong.SLOW)
@@ -66,20 +63,6 @@ async def test_who_leaves_early_disturbs_nobody(key: KeyProvider) -> None:
     await sign_checked(key, b"afterwards")
 
 
-async def test_another_key_than_the_expected_one_does_not_open(stand_in: StandIn, told: Told) -> None:
-    settings = told({**stand_in.settings, "XORJ_SIGNER_PUBLIC_KEY": public_key_text(new_public_key(stand_in.kind))})
-    with pytest.raises(ProviderFailed, match="XORJ_SIGNER_PUBLIC_KEY") as failed:
-        await open_checked(load_provider_settings(settings))
-    assert failed.value.fault is ProviderFault.WRONG_KEY
-
-
-def new_public_key(kind: KeyKind) -> bytes:
-    """A key that nobody has."""
-    if kind is KeyKind.ED25519:
-        return Ed25519PrivateKey.generate().public_key().public_bytes_raw()
-    return generate_private_key(SECP256R1()).public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
-
-
 def cases() -> list[tuple[str, Wrong]]:
     """Every way in which a provider of the network can be wrong."""
     remote = (("aws", AwsStandIn), ("google", GoogleStandIn), ("azure", AzureStandIn))
@@ -88,12 +71,12 @@ def cases() -> list[tuple[str, Wrong]]:
 
 @pytest.mark.parametrize(("name", "wrong"), cases(), ids=lambda value: getattr(value, "text", value))
 async def test_what_goes_wrong_is_told_apart_and_passes(
-    name: str, wrong: Wrong, request: pytest.FixtureRequest, told: Told
+    name: str, wrong: Wrong, request: pytest.FixtureRequest, keys: OpenKeys
 ) -> None:
     """1. Bend the provider. 2. No signature comes, and the fault has its name. 3. Straighten it: the same key signs."""
     stand_in: StandIn = request.getfixturevalue(name)
     stand_in.act(None)
-    key = await open_checked(load_provider_settings(told(stand_in.settings)))
+    key = await keys.of(stand_in)
     try:
         stand_in.act(wrong)
         with pytest.raises(ProviderFailed) as failed:
@@ -105,7 +88,6 @@ async def test_what_goes_wrong_is_told_apart_and_passes(
         await sign_checked(key, b"message")
     finally:
         stand_in.act(None)
-        await key.close()
 
 
 @pytest.mark.parametrize(
@@ -114,11 +96,11 @@ async def test_what_goes_wrong_is_told_apart_and_passes(
     ids=lambda value: getattr(value, "text", value),
 )
 async def test_a_check_asks_the_provider_and_not_its_memory(
-    name: str, wrong: Wrong, request: pytest.FixtureRequest, told: Told
+    name: str, wrong: Wrong, request: pytest.FixtureRequest, keys: OpenKeys
 ) -> None:
     stand_in: StandIn = request.getfixturevalue(name)
     stand_in.act(None)
-    key = await open_checked(load_provider_settings(told(stand_in.settings)))
+    key = await keys.of(stand_in)
     try:
         stand_in.act(wrong)
         with pytest.raises(ProviderFailed) as failed:
@@ -128,59 +110,45 @@ async def test_a_check_asks_the_provider_and_not_its_memory(
         await check_key(key, stand_in.public_key)
     finally:
         stand_in.act(None)
-        await key.close()
 
 
 @pytest.mark.parametrize("wrong", TOKEN_WAYS, ids=[way.text for way in TOKEN_WAYS])
 async def test_what_goes_wrong_with_a_token_is_told_apart(
-    wrong: Wrong, request: pytest.FixtureRequest, told: Told
+    wrong: Wrong, request: pytest.FixtureRequest, keys: OpenKeys
 ) -> None:
-    settings = load_provider_settings(told(request.getfixturevalue("pkcs11").settings))
-    key = await open_checked(settings)
-    try:
-        bend(key, wrong)
-        with pytest.raises(ProviderFailed) as failed:
-            await sign_checked(key, b"message")
-        assert failed.value.fault is wrong.fault
-    finally:
-        await key.close()
+    key = await keys.of(request.getfixturevalue("pkcs11"))
+    with bent(key, wrong), pytest.raises(ProviderFailed) as failed:
+        await sign_checked(key, b"message")
+    assert failed.value.fault is wrong.fault
+    await sign_checked(key, b"message")
 
 
-async def test_a_token_that_was_taken_out_signs_again_when_it_is_back(
-    request: pytest.FixtureRequest, told: Told
+async def test_a_token_that_was_taken_out_signs_again_by_itself_when_it_is_back(
+    request: pytest.FixtureRequest, keys: OpenKeys
 ) -> None:
-    key = await open_checked(load_provider_settings(told(request.getfixturevalue("pkcs11").settings)))
-    try:
-        bend(key, Wrong.DOWN)
+    key = await keys.of(request.getfixturevalue("pkcs11"))
+    with bent(key, Wrong.DOWN):
         with pytest.raises(ProviderFailed):
             await key.sign(b"message")
         await sign_checked(key, b"message")
-    finally:
-        await key.close()
 
 
 async def test_a_provider_that_never_answers_is_given_up_without_anybody_asking_for_it(
-    request: pytest.FixtureRequest, told: Told
+    request: pytest.FixtureRequest, keys: OpenKeys
 ) -> None:
     """Each SDK's own deadline, without a caller's: all three at once."""
     stand_ins: list[StandIn] = [request.getfixturevalue(name) for name in ("aws", "google", "azure")]
-    keys = [await open_checked(load_provider_settings(told(stand_in.settings))) for stand_in in stand_ins]
+    opened = [await keys.of(stand_in) for stand_in in stand_ins]
     for stand_in in stand_ins:
         stand_in.act(Wrong.SLOW)
     began = time.monotonic()
     try:
-        answers = await asyncio.gather(*(key.sign(b"message") for key in keys), return_exceptions=True)
+        answers = await asyncio.gather(*(key.sign(b"message") for key in opened), return_exceptions=True)
     finally:
         for stand_in in stand_ins:
             stand_in.act(None)
-        for key in keys:
-            await key.close()
     assert [getattr(answer, "fault", answer) for answer in answers] == [ProviderFault.TIMEOUT] * 3
     assert time.monotonic() - began < 10 * CALL_S_MAX  # the stand-ins would hold on for longer
-
-
-def test_every_fault_is_refused_for_its_own_reason() -> None:
-    assert set(REFUSED_AS) == set(ProviderFault)
 
 
 async def test_a_key_that_cannot_sign_a_trade_is_refused_before_it_serves(key: KeyProvider) -> None:

@@ -1,5 +1,7 @@
 """Keys of this machine for tests: a SoftHSM token whose session can be made to fail, and a file."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import pkcs11
@@ -51,7 +53,13 @@ class WrongToken:
         return bytes(self._real.sign(message, mechanism=mechanism))[:63]
 
 
-def bend(key: KeyProvider, wrong: Wrong) -> None:
-    """From now on the open token is wrong, until it is opened again."""
+@contextmanager
+def bent(key: KeyProvider, wrong: Wrong) -> Iterator[None]:
+    """The open token is wrong, until it is opened again or the test is over."""
     assert isinstance(key, Pkcs11Key)
-    key._private = WrongToken(key._private, wrong)
+    real = key._private
+    bending = WrongToken(real, wrong)
+    key._private = bending
+    yield
+    if key._private is bending:
+        key._private = real
