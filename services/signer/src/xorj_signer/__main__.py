@@ -27,12 +27,12 @@ from xorj_signer.ledger import LEDGER_FAULTS, Ledger
 from xorj_signer.logs import configure_logs
 from xorj_signer.outbox import Publisher
 from xorj_signer.providers import KeyProvider, ProviderFailed
+from xorj_signer.providers.addresses import public_key_text
 from xorj_signer.providers.checked import require_solana_key
 from xorj_signer.providers.settings import (
     ProviderSettings,
     load_provider_settings,
     open_checked,
-    public_key_text,
     read_secret,
 )
 from xorj_signer.refusals import Refusals
