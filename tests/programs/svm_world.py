@@ -28,6 +28,7 @@ BUILT = Path(__file__).resolve().parents[2] / "infra" / "programs" / "built"
 PROGRAM = LOCAL_VAULT_PROGRAM
 FEE_RATE_PPM = 2_500
 SLOT = 1_000
+DELAY_S = 3_600
 RENT = 10_000_000
 TOKEN = 10**6
 
@@ -196,6 +197,14 @@ class World:
         return vault.with_accounts_hash(message, PROGRAM, {})
 
 
+def pass_time(world: World, seconds: int, slots: int | None = None) -> None:
+    """Moves the chain's clock ahead by seconds, and by so many slots, or as many as seconds."""
+    clock = world.svm.get_clock()
+    clock.unix_timestamp += seconds
+    clock.slot += seconds if slots is None else slots
+    world.svm.set_clock(clock)
+
+
 def account_of(wallet: Pubkey, place: MintPlaces) -> Pubkey:
     return associated_token_address(wallet, place.mint, place.token_program)
 
@@ -240,7 +249,13 @@ def initialize(world: World) -> Instruction:
         guardian=world.guardian.pubkey(),
         swap_programs=[LOCAL_CPMM_PROGRAM],
         bot_authorities=[world.bot.pubkey()],
+        delay_s=DELAY_S,
     )
+
+
+def widest_limits(*mints: Pubkey) -> vault.Limits:
+    """Whole balances of these mints, again in the second slot from now."""
+    return vault.Limits(10_000, 10_000, 0, 1, mints)
 
 
 def open_pool(world: World, reserve_in: int, reserve_out: int) -> None:
@@ -264,7 +279,7 @@ def open_pool(world: World, reserve_in: int, reserve_out: int) -> None:
 
 
 def open_owner_vault(world: World, amount: int) -> None:
-    """Opens the owner's vault for both mints, deposits `amount` of `place_in`, enables the bot."""
+    """Opens the vault for both mints with the widest limits, deposits `amount` of `place_in`, enables the bot."""
     owner = world.owner
     key = owner.pubkey()
     source = world.fund(key, world.place_in, amount)
@@ -273,6 +288,8 @@ def open_owner_vault(world: World, amount: int) -> None:
         world.send([vault.open_mint(PROGRAM, owner=key, place=place)], [owner], name="open_mint")
     deposit = vault.deposit(PROGRAM, owner=key, source=source, place=world.place_in, amount=amount)
     world.send([deposit], [owner], name="deposit")
+    limits = widest_limits(world.place_in.mint, world.place_out.mint)
+    world.send([vault.set_limits(PROGRAM, owner=key, limits=limits)], [owner], name="set_limits")
     world.send([vault.enable_bot(PROGRAM, owner=key)], [owner], name="enable_bot")
 
 

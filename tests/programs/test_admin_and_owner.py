@@ -12,6 +12,7 @@ from xorj_solana.programs import LOCAL_CPMM_PROGRAM, SPL_TOKEN, TOKEN_2022
 from xorj_solana.vault import MintPlaces, VaultError
 
 from tests.programs.svm_world import (
+    DELAY_S,
     PROGRAM,
     RENT,
     TOKEN,
@@ -41,6 +42,7 @@ def configured(world: World, **changed: object) -> Instruction:
         "guardian": world.guardian.pubkey(),
         "swap_programs": [LOCAL_CPMM_PROGRAM],
         "bot_authorities": [world.bot.pubkey()],
+        "delay_s": DELAY_S,
     }
     return vault.initialize(PROGRAM, **(arguments | changed))  # type: ignore[arg-type]
 
@@ -55,6 +57,10 @@ def test_the_upgrade_authority_initializes_once() -> None:
         paused=False,
         swap_programs=(LOCAL_CPMM_PROGRAM,),
         bot_authorities=(vault.BotAuthority(world.bot.pubkey(), vault.BotAuthorityState.ACTIVE),),
+        delay_s=DELAY_S,
+        changes=0,
+        changes_at_pause=0,
+        proposals=(),
     )
     config = world.config()
     send_refused(world, configured(world, admin=world.owner.pubkey()), signers, VaultError.ALREADY_INITIALIZED)
@@ -150,7 +156,7 @@ def test_a_vault_is_at_its_owners_address_only() -> None:
     send_refused(world, Instruction(PROGRAM, data, accounts), [newcomer], VaultError.WRONG_VAULT)
 
 
-def test_opening_a_mint_twice_changes_nothing_and_extensions_are_refused() -> None:
+def test_opening_a_mint_twice_changes_nothing_and_a_transfer_hook_is_refused() -> None:
     world = trading_world()
     owner = world.owner
     balances = world.trade_balances()
@@ -158,7 +164,9 @@ def test_opening_a_mint_twice_changes_nothing_and_extensions_are_refused() -> No
     assert world.trade_balances() == balances
     extended = MintPlaces(Pubkey(labelled("mint with an extension")), TOKEN_2022)
     plain = world.account(world.place_in.mint).data
-    world.svm.set_account(extended.mint, Account(RENT, plain + bytes(83) + b"\x01" + bytes(36), TOKEN_2022))
+    world.svm.set_account(
+        extended.mint, Account(RENT, plain + bytes(83) + b"\x01\x0e\x00\x40\x00" + bytes(64), TOKEN_2022)
+    )
     instruction = vault.open_mint(PROGRAM, owner=owner.pubkey(), place=extended)
     send_refused(world, instruction, [owner], VaultError.UNSUPPORTED_MINT)
     foreign = MintPlaces(world.place_in.mint, TOKEN_2022)

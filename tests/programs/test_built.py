@@ -88,4 +88,4 @@ def test_the_rules_hold_on_this_machine(tmp_path: Path) -> None:
         ["cargo", "test", "--quiet", "--offline", "-p", "rules"], cwd=work, capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "test result: ok. 5 passed" in run.stdout
+    assert "test result: ok. 11 passed" in run.stdout

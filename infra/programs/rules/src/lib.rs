@@ -2,11 +2,15 @@
 //! No Solana dependency, so the same code is tested on the host with `cargo test -p rules`.
 #![cfg_attr(not(test), no_std)]
 
+mod change;
+mod limits;
 mod math;
 mod refusal;
 mod trade;
 
-pub use math::{ceil_mul_div, mul_div};
+pub use change::{CHANGE_LEN, Change, DELAY_S_MAX, DELAY_S_MIN, GRACE_S, Moment, is_zero};
+pub use limits::{Used, share_bps, window_of};
+pub use math::{BPS, ceil_mul_div, mul_div};
 pub use refusal::Refusal;
 pub use trade::{BotTrade, MAX_EXPIRY_SLOTS, Moved};
 

@@ -5,6 +5,9 @@
 
 const LOW: u64 = 0xffff_ffff;
 
+/// Hundredths of a percent in the whole.
+pub const BPS: u64 = 10_000;
+
 /// floor(a * b / d); None when d is 0 or the result needs more than 64 bits.
 pub const fn mul_div(a: u64, b: u64, d: u64) -> Option<u64> {
     let (high, low) = product(a, b);

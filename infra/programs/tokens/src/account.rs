@@ -1,11 +1,10 @@
-//! Token accounts and mints, read by offset. SPL Token and Token-2022 share these first 165 and 82 bytes.
+//! Token accounts, read by offset. SPL Token and Token-2022 share the first 165 bytes.
 
 use pinocchio::{AccountView, Address, error::ProgramError};
 use rules::{Refusal, array_at, u64_at};
 
 use crate::{SPL_TOKEN, TOKEN_2022, refused};
 
-const MINT_LEN: usize = 82;
 const ACCOUNT_LEN: usize = 165;
 const INITIALIZED: u8 = 1;
 
@@ -13,28 +12,18 @@ pub fn is_token_program(address: &Address) -> bool {
     address == &SPL_TOKEN || address == &TOKEN_2022
 }
 
-/// Base units in a token account that was checked before; refused when it is no token account any more.
+/// Base units in an account that is known, or about to be shown by the token program, to be a token account;
+/// `WrongTokenAccount` when it is too short to be one.
 pub fn balance_of(account: &AccountView) -> Result<u64, ProgramError> {
-    u64_at(&account.try_borrow()?, 64).map_err(refused)
+    u64_at(&account.try_borrow()?, 64).map_err(|_| refused(Refusal::WrongTokenAccount))
 }
 
-/// A mint without extensions.
-pub struct Mint {
-    pub decimals: u8,
-}
-
-impl Mint {
-    /// `WrongMint` unless owned by `token_program`; `UnsupportedMint` when it carries any extension or is not initialised.
-    pub fn read(account: &AccountView, token_program: &Address) -> Result<Self, ProgramError> {
-        if !account.owned_by(token_program) {
-            return Err(refused(Refusal::WrongMint));
-        }
-        let data = account.try_borrow()?;
-        if data.len() != MINT_LEN || data[45] != 1 {
-            return Err(refused(Refusal::UnsupportedMint));
-        }
-        Ok(Self { decimals: data[44] })
+/// Whether a token account is `wallet`'s; None when the account is no token account.
+pub fn is_wallets(account: &AccountView, wallet: &Address) -> Result<Option<bool>, ProgramError> {
+    if account.data_len() < ACCOUNT_LEN || !(account.owned_by(&SPL_TOKEN) || account.owned_by(&TOKEN_2022)) {
+        return Ok(None);
     }
+    Ok(Some(&account.try_borrow()?[32..64] == wallet.as_ref()))
 }
 
 /// A token account's state, as far as control over its funds depends on it.

@@ -34,3 +34,41 @@ pub const UPGRADEABLE_LOADER: Address = Address::new_from_array([
 pub fn associated(wallet: &Address, token_program: &Address, mint: &Address) -> Address {
     Address::find_program_address(&[wallet.as_ref(), token_program.as_ref(), mint.as_ref()], &ASSOCIATED_TOKEN).0
 }
+
+/// The same address with its bump. A bump that an earlier search found spares the search; 0 stands for none.
+#[inline(never)]
+pub fn associated_with_bump(
+    wallet: &Address,
+    token_program: &Address,
+    mint: &Address,
+    known_bump: u8,
+) -> Option<(Address, u8)> {
+    let seeds = [wallet.as_ref(), token_program.as_ref(), mint.as_ref()];
+    match known_bump {
+        0 => Address::try_find_program_address(&seeds, &ASSOCIATED_TOKEN),
+        bump => Some((derived(&[seeds[0], seeds[1], seeds[2], &[bump], ASSOCIATED_TOKEN.as_ref()]), bump)),
+    }
+}
+
+/// The address derived from seeds, bump and program, in this order, when a search has found the bump: without the check
+/// that it is no public key, which costs more than everything else about it.
+pub fn derived<const N: usize>(seeds: &[&[u8]; N]) -> Address {
+    let mut parts: [&[u8]; 6] = [&[]; 6];
+    parts[..N].copy_from_slice(seeds);
+    parts[N] = b"ProgramDerivedAddress";
+    Address::new_from_array(sha256(&parts[..N + 1]))
+}
+
+/// SHA-256 of the parts, one after the other.
+#[cfg(target_arch = "bpf")]
+pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut digest = [0; 32];
+    // Cannot fail: few slices, and the digest is ours.
+    unsafe { pinocchio::syscalls::sol_sha256(parts.as_ptr().cast(), parts.len() as u64, digest.as_mut_ptr()) };
+    digest
+}
+
+#[cfg(not(target_arch = "bpf"))]
+pub fn sha256(_parts: &[&[u8]]) -> [u8; 32] {
+    unreachable!("programs run on chain only")
+}

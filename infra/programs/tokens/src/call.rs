@@ -2,12 +2,14 @@
 
 use pinocchio::{
     AccountView, Address, ProgramResult,
-    cpi::{Signer, invoke_signed},
+    cpi::{Signer, invoke_signed, invoke_signed_with_bounds},
     instruction::{InstructionAccount, InstructionView},
     sysvars::{Sysvar, rent::Rent},
 };
 
-use crate::{ASSOCIATED_TOKEN, SYSTEM};
+use rules::Refusal;
+
+use crate::{ASSOCIATED_TOKEN, SYSTEM, refused};
 
 pub struct Transfer<'a> {
     pub token_program: &'a Address,
@@ -34,6 +36,57 @@ pub fn transfer(t: &Transfer, signers: &[Signer]) -> ProgramResult {
     ];
     let instruction = InstructionView { program_id: t.token_program, accounts: &accounts, data: &data };
     invoke_signed(&instruction, &[t.from, t.mint, t.to, t.authority], signers)
+}
+
+/// Most further accounts that a transfer takes along, for a transfer hook.
+pub const MAX_TRANSFER_EXTRAS: usize = 12;
+
+/// TransferChecked with the accounts behind it that the mint's transfer hook asks for; none of them signs.
+#[inline(never)]
+pub fn transfer_with(t: &Transfer, extras: &[AccountView], signers: &[Signer]) -> ProgramResult {
+    if extras.is_empty() {
+        return transfer(t, signers);
+    }
+    if extras.len() > MAX_TRANSFER_EXTRAS {
+        return Err(refused(Refusal::WrongAccounts));
+    }
+    let mut data = [0; 10];
+    data[0] = 12;
+    data[1..9].copy_from_slice(&t.amount.to_le_bytes());
+    data[9] = t.decimals;
+    let mut metas = [const { InstructionAccount::readonly(&SYSTEM) }; 4 + MAX_TRANSFER_EXTRAS];
+    let mut views = [t.from; 4 + MAX_TRANSFER_EXTRAS];
+    metas[0] = InstructionAccount::writable(t.from.address());
+    metas[1] = InstructionAccount::readonly(t.mint.address());
+    metas[2] = InstructionAccount::writable(t.to.address());
+    metas[3] = InstructionAccount::readonly_signer(t.authority.address());
+    (views[1], views[2], views[3]) = (t.mint, t.to, t.authority);
+    for (at, extra) in extras.iter().enumerate() {
+        metas[4 + at] = InstructionAccount::new(extra.address(), extra.is_writable(), false);
+        views[4 + at] = extra;
+    }
+    let len = 4 + extras.len();
+    let instruction = InstructionView { program_id: t.token_program, accounts: &metas[..len], data: &data };
+    invoke_signed_with_bounds::<{ 4 + MAX_TRANSFER_EXTRAS }, &AccountView>(&instruction, &views[..len], signers)
+}
+
+pub struct Close<'a> {
+    pub token_program: &'a Address,
+    pub account: &'a AccountView,
+    pub rent_to: &'a AccountView,
+    pub authority: &'a AccountView,
+}
+
+/// CloseAccount: the account's lamports go to `rent_to`.
+#[inline(never)]
+pub fn close(c: &Close, signer: &Signer) -> ProgramResult {
+    let accounts = [
+        InstructionAccount::writable(c.account.address()),
+        InstructionAccount::writable(c.rent_to.address()),
+        InstructionAccount::readonly_signer(c.authority.address()),
+    ];
+    let instruction = InstructionView { program_id: c.token_program, accounts: &accounts, data: &[9] };
+    invoke_signed(&instruction, &[c.account, c.rent_to, c.authority], core::slice::from_ref(signer))
 }
 
 pub struct NewAccount<'a> {

@@ -5,12 +5,15 @@
 mod account;
 mod address;
 mod call;
+mod mint;
 
-pub use account::{Holding, Mint, balance_of, is_token_program};
-pub use address::{ASSOCIATED_TOKEN, SPL_TOKEN, SYSTEM, TOKEN_2022, UPGRADEABLE_LOADER, associated};
+pub use account::{Holding, balance_of, is_token_program, is_wallets};
+pub use address::{ASSOCIATED_TOKEN, SPL_TOKEN, SYSTEM, TOKEN_2022, UPGRADEABLE_LOADER, associated, associated_with_bump, derived, sha256};
 pub use call::{
-    NewAccount, NewAssociated, Transfer, create_account, create_associated, initialize_token_account, transfer,
+    Close, NewAccount, NewAssociated, Transfer, close, create_account, create_associated, initialize_token_account,
+    transfer, transfer_with,
 };
+pub use mint::Mint;
 
 use pinocchio::error::ProgramError;
 use rules::Refusal;

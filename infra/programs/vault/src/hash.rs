@@ -3,6 +3,7 @@
 //! The planner computed it from what it resolved; a lookup table that loads anything else fails here.
 
 use pinocchio::AccountView;
+use tokens::sha256;
 
 const DOMAIN: &[u8] = b"xorj.accounts.v1";
 const HEAD: usize = DOMAIN.len() + 2;
@@ -23,18 +24,5 @@ pub fn accounts_hash(accounts: &[AccountView]) -> [u8; 32] {
         entry[32] = u8::from(account.is_signer()) | (u8::from(account.is_writable()) << 1);
         len += ENTRY;
     }
-    sha256(&bytes[..len])
-}
-
-#[cfg(target_arch = "bpf")]
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let (slices, mut digest) = ([bytes], [0; 32]);
-    // Cannot fail: one slice, and the digest is ours.
-    unsafe { pinocchio::syscalls::sol_sha256(slices.as_ptr().cast(), 1, digest.as_mut_ptr()) };
-    digest
-}
-
-#[cfg(not(target_arch = "bpf"))]
-fn sha256(_bytes: &[u8]) -> [u8; 32] {
-    unreachable!("programs run on chain only")
+    sha256(&[&bytes[..len]])
 }

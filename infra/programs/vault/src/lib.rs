@@ -6,12 +6,19 @@
 //!    empty between trades.
 //! 3. Each trade sequence of a vault succeeds at most once; `trade_seq` only grows, and vaults are never closed.
 //! 4. What a trade spent and received is read from balances, never from what the swap says.
-//! 5. Pausing stops trades, never withdrawals.
+//! 5. Pausing and disabling stop trades, never withdrawals.
+//! 6. What makes more possible waits out the delay; what makes less possible takes effect at once.
+//! 7. In any stretch of a window's length, trades spend no larger share of a mint's balance than the owner allows.
 #![no_std]
 
-mod admin;
+mod event;
 mod hash;
+mod initialize;
+mod keeper;
+mod limits;
+mod mint;
 mod owner;
+mod proposal;
 mod state;
 mod swap;
 mod trade;
@@ -37,8 +44,17 @@ struct Call<'a> {
 mod tag {
     pub const INITIALIZE: [u8; 8] = [175, 175, 109, 31, 13, 152, 155, 237];
     pub const SET_PAUSED: [u8; 8] = [91, 60, 125, 192, 176, 225, 166, 218];
+    pub const SCHEDULE: [u8; 8] = [149, 203, 229, 209, 47, 51, 221, 206];
+    pub const CANCEL: [u8; 8] = [232, 219, 223, 41, 219, 236, 220, 190];
+    pub const APPLY: [u8; 8] = [248, 243, 145, 24, 105, 50, 162, 225];
+    pub const ACCEPT_ADMIN: [u8; 8] = [112, 42, 45, 90, 116, 181, 13, 170];
+    pub const RETIRE_AUTHORITY: [u8; 8] = [15, 254, 8, 161, 221, 94, 182, 253];
+    pub const REMOVE_PROGRAM: [u8; 8] = [153, 20, 253, 61, 214, 191, 254, 199];
+    pub const RAISE_DELAY: [u8; 8] = [230, 158, 119, 52, 237, 248, 21, 209];
     pub const OPEN_VAULT: [u8; 8] = [181, 248, 228, 67, 6, 175, 37, 167];
     pub const OPEN_MINT: [u8; 8] = [100, 129, 101, 33, 167, 150, 111, 9];
+    pub const CLOSE_MINT: [u8; 8] = [149, 251, 157, 212, 65, 181, 235, 129];
+    pub const SET_LIMITS: [u8; 8] = [207, 50, 250, 67, 211, 33, 70, 91];
     pub const DEPOSIT: [u8; 8] = [242, 35, 198, 137, 82, 225, 242, 182];
     pub const WITHDRAW: [u8; 8] = [183, 18, 70, 156, 148, 109, 161, 34];
     pub const ENABLE_BOT: [u8; 8] = [222, 129, 205, 59, 130, 161, 159, 172];
@@ -56,11 +72,20 @@ fn process(program_id: &Address, accounts: &mut [AccountView], data: &[u8]) -> P
         tag::DEPOSIT => owner::deposit(&mut call),
         tag::WITHDRAW => owner::withdraw(&mut call),
         tag::OPEN_VAULT => owner::open_vault(&mut call),
-        tag::OPEN_MINT => owner::open_mint(&mut call),
+        tag::OPEN_MINT => mint::open_mint(&mut call),
+        tag::CLOSE_MINT => mint::close_mint(&mut call),
+        tag::SET_LIMITS => limits::set_limits(&mut call),
         tag::ENABLE_BOT => owner::enable_bot(&mut call),
         tag::DISABLE_BOT => owner::disable_bot(&mut call),
-        tag::SET_PAUSED => admin::set_paused(&mut call),
-        tag::INITIALIZE => admin::initialize(&mut call),
+        tag::SET_PAUSED => keeper::set_paused(&mut call),
+        tag::RETIRE_AUTHORITY => keeper::retire_authority(&mut call),
+        tag::REMOVE_PROGRAM => keeper::remove_program(&mut call),
+        tag::RAISE_DELAY => keeper::raise_delay(&mut call),
+        tag::SCHEDULE => proposal::schedule(&mut call),
+        tag::CANCEL => proposal::cancel(&mut call),
+        tag::APPLY => proposal::apply(&mut call),
+        tag::ACCEPT_ADMIN => proposal::accept_admin(&mut call),
+        tag::INITIALIZE => initialize::initialize(&mut call),
         _ => Err(refused(Refusal::UnknownInstruction)),
     }
 }

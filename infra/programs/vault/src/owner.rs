@@ -1,19 +1,24 @@
-//! Instructions of a vault's owner. None of them looks at the pause: it stops trades, not owners.
+//! Instructions of a vault's owner. None of them looks at the pause: it stops trades, not owners. Withdrawing and
+//! disabling work for a vault of any version.
 
 use pinocchio::{
     Address, ProgramResult,
     cpi::{Seed, Signer},
 };
 use rules::{Refusal, u64_at};
-use tokens::{
-    Mint, NewAccount, NewAssociated, Transfer, create_account, create_associated, is_token_program, refused, transfer,
-};
+use tokens::{Mint, NewAccount, Transfer, balance_of, create_account, refused, transfer, transfer_with};
 
 use crate::{
     Call,
-    state::{TRADE_AUTHORITY_SEED, VAULT_SEED, Vault, check_config, config, stamp_vault, vault},
+    event::{emit, tag},
+    keeper::keeper,
+    mint::{check_no_data, check_token},
+    state::{TRADE_AUTHORITY_SEED, VAULT_SEED, Vault, check_config, stamp_vault, vault},
     wrong_accounts,
 };
+
+/// Stands for the whole balance in a withdrawal.
+const EVERYTHING: u64 = u64::MAX;
 
 /// accounts: owner (signer, w; pays), vault (w), system program
 #[inline(never)]
@@ -44,45 +49,8 @@ pub fn open_vault(call: &mut Call) -> ProgramResult {
     data[vault::BUMP] = bump[0];
     data[vault::TRADE_AUTHORITY_BUMP] = trade_authority_bump;
     data[vault::OWNER..vault::OWNER + 32].copy_from_slice(&owner_key);
+    emit(&tag::VAULT_OPENED, &[address.as_ref(), &owner_key]);
     Ok(())
-}
-
-/// accounts: owner (signer, w; pays), vault, trade authority, mint, the vault's token account (w), the trade
-/// authority's token account (w), token program, system program, associated token program
-#[inline(never)]
-pub fn open_mint(call: &mut Call) -> ProgramResult {
-    let [owner, account, trade_authority, mint, vault_token, trade_token, token_program, system_program, _associated] =
-        &mut *call.accounts
-    else {
-        return Err(wrong_accounts(()));
-    };
-    check_no_data(call.data)?;
-    let vault = Vault::load(call.program_id, account)?;
-    vault.check_owner(owner)?;
-    check_trade_authority(call.program_id, account.address(), &vault, trade_authority.address())?;
-    if !is_token_program(token_program.address()) {
-        return Err(refused(Refusal::WrongTokenProgram));
-    }
-    Mint::read(mint, token_program.address())?;
-    let mut new =
-        NewAssociated { payer: owner, account: vault_token, wallet: account, mint, system_program, token_program };
-    create_associated(&new)?;
-    (new.account, new.wallet) = (trade_token, trade_authority);
-    create_associated(&new)
-}
-
-/// `WrongTradeAuthority` unless `address` is the vault's trade authority.
-pub fn check_trade_authority(
-    program_id: &Address,
-    vault_address: &Address,
-    vault: &Vault,
-    address: &Address,
-) -> ProgramResult {
-    let seeds: [&[u8]; 3] = [TRADE_AUTHORITY_SEED, vault_address.as_ref(), &vault.trade_authority_bump];
-    match Address::create_program_address(&seeds, program_id) {
-        Ok(derived) if &derived == address => Ok(()),
-        _ => Err(refused(Refusal::WrongTradeAuthority)),
-    }
 }
 
 /// data: amount u64; accounts: owner (signer), vault, source (w), the vault's token account (w), mint, token program
@@ -94,35 +62,51 @@ pub fn deposit(call: &mut Call) -> ProgramResult {
     };
     Vault::load(call.program_id, account)?.check_owner(owner)?;
     let token_program = check_token(token_program.address())?;
-    let decimals = Mint::read(mint, token_program)?.decimals;
+    let decimals = Mint::tradable(mint, token_program)?.decimals;
     if vault_token.address() != &tokens::associated(account.address(), token_program, mint.address()) {
         return Err(refused(Refusal::WrongTokenAccount));
     }
-    transfer(&Transfer { token_program, from: source, mint, to: vault_token, authority: owner, amount, decimals }, &[])
+    let before = balance_of(vault_token)?;
+    transfer(&Transfer { token_program, from: source, mint, to: vault_token, authority: owner, amount, decimals }, &[])?;
+    // What arrived: a transfer fee is gone already. The source may be the vault's account itself by a mistake.
+    let arrived = balance_of(vault_token)?.saturating_sub(before).to_le_bytes();
+    emit(&tag::DEPOSITED, &[account.address().as_ref(), mint.address().as_ref(), &arrived]);
+    Ok(())
 }
 
-/// data: amount u64; accounts: owner (signer), vault, one of the vault's token accounts (w), destination (w), mint,
-/// token program
+/// data: amount u64, or EVERYTHING; accounts: owner (signer), vault, one of the vault's token accounts (w),
+/// destination (w), mint, token program; then what the mint's transfer hook asks for
 ///
-/// Works while paused, and from every token account that the vault owns.
+/// Works while paused or disabled, for every mint and version, and from every token account that the vault owns.
 #[inline(never)]
 pub fn withdraw(call: &mut Call) -> ProgramResult {
     let amount = amount_of(call.data)?;
-    let [owner, account, vault_token, destination, mint, token_program] = &mut *call.accounts else {
+    let [owner, account, vault_token, destination, mint, token_program, extras @ ..] = &mut *call.accounts else {
         return Err(wrong_accounts(()));
     };
-    let vault = Vault::load(call.program_id, account)?;
+    let vault = Vault::load_any_version(call.program_id, account)?;
     vault.check_owner(owner)?;
     let token_program = check_token(token_program.address())?;
     let decimals = Mint::read(mint, token_program)?.decimals;
+    let amount = match amount {
+        EVERYTHING => balance_of(vault_token)?,
+        amount => amount,
+    };
+    if amount == 0 {
+        return Err(refused(Refusal::ZeroAmount));
+    }
     let seeds = [Seed::from(VAULT_SEED), Seed::from(&vault.owner), Seed::from(&vault.bump)];
     let order =
         Transfer { token_program, from: vault_token, mint, to: destination, authority: account, amount, decimals };
-    transfer(&order, &[Signer::from(&seeds)])
-}
-
-fn check_token(address: &Address) -> Result<&Address, pinocchio::error::ProgramError> {
-    if is_token_program(address) { Ok(address) } else { Err(refused(Refusal::WrongTokenProgram)) }
+    transfer_with(&order, extras, &[Signer::from(&seeds)])?;
+    let fields: [&[u8]; 4] = [
+        account.address().as_ref(),
+        mint.address().as_ref(),
+        destination.address().as_ref(),
+        &amount.to_le_bytes(),
+    ];
+    emit(&tag::WITHDRAWN, &fields);
+    Ok(())
 }
 
 /// accounts: owner (signer), vault (w)
@@ -134,6 +118,7 @@ pub fn enable_bot(call: &mut Call) -> ProgramResult {
     check_no_data(call.data)?;
     Vault::load(call.program_id, account)?.check_owner(owner)?;
     account.try_borrow_mut()?[vault::ENABLED] = 1;
+    emit(&tag::BOT_ENABLED, &[account.address().as_ref()]);
     Ok(())
 }
 
@@ -144,17 +129,14 @@ pub fn disable_bot(call: &mut Call) -> ProgramResult {
         return Err(wrong_accounts(()));
     };
     check_no_data(call.data)?;
-    check_config(call.program_id, configuration)?;
-    let is_owner = Vault::load(call.program_id, account)?.check_owner(authority).is_ok();
-    let is_keeper = {
-        let data = configuration.try_borrow()?;
-        let (admin, guardian) = data[config::ADMIN..config::SWAP_PROGRAMS].split_at(32);
-        authority.is_signer() && (authority.address().as_ref() == admin || authority.address().as_ref() == guardian)
-    };
-    if !is_owner && !is_keeper {
-        return Err(refused(Refusal::NotOwner));
+    let vault = Vault::load_any_version(call.program_id, account)?;
+    // The owner needs no configuration to be there.
+    if vault.check_owner(authority).is_err() {
+        check_config(call.program_id, configuration)?;
+        keeper(&configuration.try_borrow()?, authority).map_err(|_| refused(Refusal::NotOwner))?;
     }
     account.try_borrow_mut()?[vault::ENABLED] = 0;
+    emit(&tag::BOT_DISABLED, &[account.address().as_ref(), authority.address().as_ref()]);
     Ok(())
 }
 
@@ -166,8 +148,4 @@ fn amount_of(data: &[u8]) -> Result<u64, pinocchio::error::ProgramError> {
         0 => Err(refused(Refusal::ZeroAmount)),
         amount => Ok(amount),
     }
-}
-
-fn check_no_data(data: &[u8]) -> ProgramResult {
-    if data.is_empty() { Ok(()) } else { Err(refused(Refusal::MalformedData)) }
 }

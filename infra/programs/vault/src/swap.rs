@@ -5,10 +5,11 @@ use core::mem::MaybeUninit;
 use pinocchio::{
     AccountView, Address, ProgramResult,
     cpi::{Signer, invoke_signed_with_bounds},
+    error::ProgramError,
     instruction::{InstructionAccount, InstructionView},
 };
 use rules::Refusal;
-use tokens::refused;
+use tokens::{refused, is_wallets};
 
 /// Most accounts a swap may take; with them the call's arrays just fit one stack frame.
 pub const MAX_SWAP_ACCOUNTS: usize = 44;
@@ -20,14 +21,43 @@ pub struct Swap<'a> {
     pub route: &'a [u8],
 }
 
+/// The trade authority and the two token accounts that it lends to the swap.
+pub struct Hands<'a> {
+    pub trade_authority: &'a Address,
+    pub trade_in: &'a Address,
+    pub trade_out: &'a Address,
+}
+
+/// Which of the swap's writable accounts are token accounts, one bit each; `ForeignTradeAccount` when one of them is the
+/// trade authority's and not one of its two hands.
+///
+/// The swap has the trade authority's signature and could close, delegate or give away any account of it within reach.
+/// So none but the two is, and none may come into being that was not there before.
+#[inline(never)]
+pub fn token_accounts(accounts: &[AccountView], hands: &Hands) -> Result<u64, ProgramError> {
+    let mut found = 0;
+    if accounts.len() > MAX_SWAP_ACCOUNTS {
+        return Err(refused(Refusal::WrongAccounts));
+    }
+    for (at, account) in accounts.iter().enumerate().filter(|(_, account)| account.is_writable()) {
+        let address = account.address();
+        if address == hands.trade_in || address == hands.trade_out {
+            continue;
+        }
+        match is_wallets(account, hands.trade_authority)? {
+            Some(true) => return Err(refused(Refusal::ForeignTradeAccount)),
+            Some(false) => found |= 1 << at,
+            None => {}
+        }
+    }
+    Ok(found)
+}
+
 /// Passes the accounts on in their order with their writable flags; nobody but the trade authority signs, whoever
 /// signed the transaction.
 #[inline(never)]
 pub fn call_swap(swap: &Swap, signer: &Signer) -> ProgramResult {
     let mut metas = [const { MaybeUninit::<InstructionAccount>::uninit() }; MAX_SWAP_ACCOUNTS];
-    if swap.accounts.len() > MAX_SWAP_ACCOUNTS {
-        return Err(refused(Refusal::WrongAccounts));
-    }
     for (meta, account) in metas.iter_mut().zip(swap.accounts) {
         let signs = account.address() == swap.trade_authority;
         meta.write(InstructionAccount::new(account.address(), account.is_writable(), signs));

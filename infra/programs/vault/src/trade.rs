@@ -1,5 +1,8 @@
 //! `bot_trade`: lends an amount to the trade authority, lets it swap, takes everything back, then judges by balances.
 //!
+//! Dust in the trade authority's accounts goes to the vault before anything is measured, so that what the vault lost and
+//! gained is what the trade spent and received, transfer fees included.
+//!
 //! Re-entrancy: the runtime lets no program call back into one that is already on the stack, the swap holds no signature
 //! that any instruction here would accept, and the vault's sequence is read again after the swap.
 
@@ -10,20 +13,18 @@ use pinocchio::{
     sysvars::{Sysvar, clock::Clock},
 };
 use rules::{BotTrade, Moved, Refusal};
-use tokens::{Holding, Mint, Transfer, associated, balance_of, is_token_program, refused, transfer};
+use tokens::{Holding, Mint, SYSTEM, Transfer, associated_with_bump, balance_of, is_token_program, refused, transfer};
 
 use crate::{
     Call,
+    event::{emit, tag},
     hash::accounts_hash,
-    owner::check_trade_authority,
-    state::{TRADE_AUTHORITY_SEED, VAULT_SEED, Vault, check_config, config, vault},
-    swap::{Swap, call_swap},
+    keeper::{authority_place, program_place},
+    limits::Allowance,
+    state::{TRADE_AUTHORITY_SEED, VAULT_SEED, Vault, check_config, check_trade_authority, config, vault},
+    swap::{Hands, Swap, call_swap, token_accounts},
     wrong_accounts,
 };
-
-/// First eight bytes of sha256("event:TradeExecuted").
-const EVENT_TAG: [u8; 8] = [41, 110, 64, 129, 60, 79, 179, 80];
-const EVENT_LEN: usize = 8 + 32 + 8 + 32 + 32 + 32 + 8 + 8 + 8;
 
 /// Accounts before the swap's own, in this order.
 struct Parties<'a> {
@@ -41,6 +42,24 @@ struct Parties<'a> {
     token_program_out: &'a AccountView,
     swap_program: &'a AccountView,
     swap_accounts: &'a [AccountView],
+}
+
+impl<'a> Parties<'a> {
+    fn trade_authority_seeds(&self, vault: &'a Vault) -> [Seed<'a>; 3] {
+        [
+            Seed::from(TRADE_AUTHORITY_SEED),
+            Seed::from(self.vault.address().as_ref()),
+            Seed::from(&vault.trade_authority_bump),
+        ]
+    }
+
+    fn hands(&self) -> Hands<'a> {
+        Hands {
+            trade_authority: self.trade_authority.address(),
+            trade_in: self.trade_in.address(),
+            trade_out: self.trade_out.address(),
+        }
+    }
 }
 
 /// Everything that must be the same after the trade, and the amounts to compare.
@@ -65,19 +84,32 @@ pub fn bot_trade(call: &mut Call) -> ProgramResult {
     let parties = parties_of(call.accounts)?;
     let slot = Clock::get()?.slot;
     let vault = permit(call.program_id, &parties, &trade, slot)?;
+    let mints = [parties.mint_in.address(), parties.mint_out.address()];
+    let mut allowance = Allowance::of(&parties.vault.try_borrow()?, slot, &mints).map_err(refused)?;
     if accounts_hash(call.accounts) != *trade.accounts_hash {
         return Err(refused(Refusal::AccountsHashMismatch));
     }
-    let before = snapshot(&parties)?;
-    check_associated(&parties)?;
-    let moved = exchange(&parties, &trade, &vault, &before)?;
+    let found = snapshot(&parties)?;
+    allowance.bumps = check_associated(&parties, &allowance.bumps)?;
+    let decimals = tradable(&parties)?;
+    let within_reach = token_accounts(parties.swap_accounts, &parties.hands())?;
+    let before = if take_home(&parties, &vault, &decimals)? { snapshot(&parties)? } else { found };
+    allowance.check(trade.amount_in_max, before.vault_in.amount).map_err(refused)?;
+    exchange(&parties, &trade, &vault, &decimals)?;
+    if token_accounts(parties.swap_accounts, &parties.hands())? & !within_reach != 0 {
+        return Err(refused(Refusal::ForeignTradeAccount));
+    }
+    take_home(&parties, &vault, &decimals)?;
     let after = snapshot(&parties)?;
-    judge(&trade, &moved, &before, &after)?;
+    let moved = judge(&trade, &parties, &before, &after)?;
     if Vault::load(call.program_id, parties.vault)?.trade_seq != vault.trade_seq {
         return Err(refused(Refusal::VaultChangedDuringSwap));
     }
-    emit(&parties, &trade, &moved, slot);
-    record(&mut call.accounts[1], &trade, &moved, slot)
+    report(&parties, &trade, &moved, slot);
+    let mut data = call.accounts[1].try_borrow_mut()?;
+    allowance.count(&mut data, moved.spent, before.vault_in.amount).map_err(refused)?;
+    record(&mut data, &trade, &moved, slot);
+    Ok(())
 }
 
 fn parties_of(accounts: &[AccountView]) -> Result<Parties<'_>, ProgramError> {
@@ -130,20 +162,13 @@ fn permit(program_id: &Address, p: &Parties, trade: &BotTrade, slot: u64) -> Res
     if !vault.enabled {
         return Err(refused(Refusal::BotDisabled));
     }
-    let authorities =
-        config[config::AUTHORITIES..].chunks_exact(config::AUTHORITY_LEN).take(crate::state::BOT_AUTHORITIES);
-    let key = p.bot_authority.address().as_ref();
-    let active = |entry: &[u8]| {
-        entry[..2] == [config::KIND_ED25519, config::STATE_ACTIVE]
-            && &entry[config::AUTHORITY_KEY..config::AUTHORITY_KEY + 32] == key
-    };
-    if !p.bot_authority.is_signer() || !authorities.into_iter().any(active) {
+    let authority = authority_place(&config, p.bot_authority.address().as_array());
+    if !p.bot_authority.is_signer() || authority.is_none() {
         return Err(refused(Refusal::WrongBotAuthority));
     }
     trade.check_order(vault.trade_seq, slot).map_err(refused)?;
     let program = p.swap_program.address().as_ref();
-    let allowed = config[config::SWAP_PROGRAMS..config::AUTHORITIES].chunks_exact(32).any(|entry| entry == program);
-    if !allowed || program == [0; 32] {
+    if program_place(&config, program).is_none() || program == [0; 32] {
         return Err(refused(Refusal::SwapProgramNotAllowed));
     }
     check_trade_authority(program_id, p.vault.address(), &vault, p.trade_authority.address())?;
@@ -175,84 +200,99 @@ fn snapshot(p: &Parties) -> Result<Snapshot, ProgramError> {
     }
 }
 
-/// A bot must not hide proceeds in a second token account of the vault, so only the associated ones will do.
+/// A bot must not hide proceeds in a second token account of the vault, so only its associated ones will do; returns their
+/// bumps. What the trade authority's two accounts hold goes home in any case, so any two of its own will do.
 #[inline(never)]
-fn check_associated(p: &Parties) -> ProgramResult {
+fn check_associated(p: &Parties, known: &[u8; 2]) -> Result<[u8; 2], ProgramError> {
     if p.mint_in.address() == p.mint_out.address() {
         return Err(refused(Refusal::WrongMint));
     }
-    let (program_in, program_out) = (p.token_program_in.address(), p.token_program_out.address());
-    let (vault, trade_authority) = (p.vault.address(), p.trade_authority.address());
-    if p.vault_in.address() != &associated(vault, program_in, p.mint_in.address())
-        || p.vault_out.address() != &associated(vault, program_out, p.mint_out.address())
-        || p.trade_in.address() != &associated(trade_authority, program_in, p.mint_in.address())
-        || p.trade_out.address() != &associated(trade_authority, program_out, p.mint_out.address())
-    {
-        return Err(refused(Refusal::WrongTokenAccount));
+    let wrong = refused(Refusal::WrongTokenAccount);
+    let sides =
+        [(p.vault_in, p.token_program_in, p.mint_in, known[0]), (p.vault_out, p.token_program_out, p.mint_out, known[1])];
+    let mut bumps = [0; 2];
+    for (bump, (account, token_program, mint, known)) in bumps.iter_mut().zip(sides) {
+        let (address, found) =
+            associated_with_bump(p.vault.address(), token_program.address(), mint.address(), known)
+                .ok_or(wrong.clone())?;
+        if account.address() != &address {
+            return Err(wrong);
+        }
+        *bump = found;
     }
-    Ok(())
+    Ok(bumps)
 }
 
-/// Lends, swaps, sweeps; says what the swap itself took and gave, dust of the trade accounts left aside.
+/// Decimals of the mint that is paid with and of the one that is bought; both must be mints that bots may trade.
 #[inline(never)]
-fn exchange(p: &Parties, trade: &BotTrade, vault: &Vault, before: &Snapshot) -> Result<Moved, ProgramError> {
-    let (program_in, program_out) = (p.token_program_in.address(), p.token_program_out.address());
-    let decimals_in = Mint::read(p.mint_in, program_in)?.decimals;
-    let decimals_out = Mint::read(p.mint_out, program_out)?.decimals;
-    if before.vault_in.amount < trade.amount_in_max {
-        return Err(refused(Refusal::InsufficientFunds));
-    }
-    let lent = before.trade_in.amount.checked_add(trade.amount_in_max).ok_or(refused(Refusal::Overflow))?;
-    let vault_seeds = [Seed::from(VAULT_SEED), Seed::from(&vault.owner), Seed::from(&vault.bump)];
+fn tradable(p: &Parties) -> Result<[u8; 2], ProgramError> {
+    let paid = Mint::tradable(p.mint_in, p.token_program_in.address())?;
+    let bought = Mint::tradable(p.mint_out, p.token_program_out.address())?;
+    Ok([paid.decimals, bought.decimals])
+}
+
+/// Lends `amount_in_max` to the trade authority and lets it swap.
+#[inline(never)]
+fn exchange(p: &Parties, trade: &BotTrade, vault: &Vault, decimals: &[u8; 2]) -> ProgramResult {
+    let seeds = [Seed::from(VAULT_SEED), Seed::from(&vault.owner), Seed::from(&vault.bump)];
     let lend = Transfer {
-        token_program: program_in,
+        token_program: p.token_program_in.address(),
         from: p.vault_in,
         mint: p.mint_in,
         to: p.trade_in,
         authority: p.vault,
         amount: trade.amount_in_max,
-        decimals: decimals_in,
+        decimals: decimals[0],
     };
-    transfer(&lend, &[Signer::from(&vault_seeds)])?;
-
-    let trade_seeds = [
-        Seed::from(TRADE_AUTHORITY_SEED),
-        Seed::from(p.vault.address().as_ref()),
-        Seed::from(&vault.trade_authority_bump),
-    ];
-    let signer = Signer::from(&trade_seeds);
+    transfer(&lend, &[Signer::from(&seeds)])?;
+    let seeds = p.trade_authority_seeds(vault);
     let swap = Swap {
         program: p.swap_program.address(),
         accounts: p.swap_accounts,
         trade_authority: p.trade_authority.address(),
         route: trade.route,
     };
-    call_swap(&swap, &signer)?;
+    call_swap(&swap, &Signer::from(&seeds))
+}
 
-    let (left, gained) = (balance_of(p.trade_in)?, balance_of(p.trade_out)?);
-    let moved = Moved::between(lent, left, before.trade_out.amount, gained);
-    let home_in = Transfer { from: p.trade_in, to: p.vault_in, authority: p.trade_authority, amount: left, ..lend };
+/// Moves everything in the trade authority's two accounts to the vault's; says whether there was anything.
+#[inline(never)]
+fn take_home(p: &Parties, vault: &Vault, decimals: &[u8; 2]) -> Result<bool, ProgramError> {
+    let seeds = p.trade_authority_seeds(vault);
+    let home_in = Transfer {
+        token_program: p.token_program_in.address(),
+        from: p.trade_in,
+        mint: p.mint_in,
+        to: p.vault_in,
+        authority: p.trade_authority,
+        amount: balance_of(p.trade_in)?,
+        decimals: decimals[0],
+    };
     let home_out = Transfer {
-        token_program: program_out,
+        token_program: p.token_program_out.address(),
         from: p.trade_out,
         mint: p.mint_out,
         to: p.vault_out,
         authority: p.trade_authority,
-        amount: gained,
-        decimals: decimals_out,
+        amount: balance_of(p.trade_out)?,
+        decimals: decimals[1],
     };
     for sweep in [&home_in, &home_out] {
         if sweep.amount > 0 {
-            transfer(sweep, core::slice::from_ref(&signer))?;
+            transfer(sweep, &[Signer::from(&seeds)])?;
         }
     }
-    Ok(moved)
+    Ok(home_in.amount > 0 || home_out.amount > 0)
 }
 
-/// State and lamports as they were; amounts by what the swap moved and, again, by what the vault ended with.
+/// State and lamports as they were, and what the vault's balances say the trade moved.
 #[inline(never)]
-fn judge(trade: &BotTrade, moved: &Moved, before: &Snapshot, after: &Snapshot) -> ProgramResult {
+fn judge(trade: &BotTrade, p: &Parties, before: &Snapshot, after: &Snapshot) -> Result<Moved, ProgramError> {
     if after.trade_in.amount != 0 || after.trade_out.amount != 0 {
+        return Err(refused(Refusal::AccountStateChanged));
+    }
+    // The trade authority signs by its address alone; the swap must not have made an account of its own of it.
+    if !p.trade_authority.owned_by(&SYSTEM) || !p.trade_authority.is_data_empty() {
         return Err(refused(Refusal::AccountStateChanged));
     }
     let pairs = [
@@ -274,30 +314,25 @@ fn judge(trade: &BotTrade, moved: &Moved, before: &Snapshot, after: &Snapshot) -
     if lower {
         return Err(refused(Refusal::LamportsLower));
     }
-    moved.check(trade).map_err(refused)?;
-    let vault_moved =
+    let moved =
         Moved::between(before.vault_in.amount, after.vault_in.amount, before.vault_out.amount, after.vault_out.amount);
-    vault_moved.check(trade).map_err(refused)
+    moved.check(trade).map_err(refused)?;
+    Ok(moved)
 }
 
-fn record(account: &mut AccountView, trade: &BotTrade, moved: &Moved, slot: u64) -> ProgramResult {
-    let mut data = account.try_borrow_mut()?;
+fn record(data: &mut [u8], trade: &BotTrade, moved: &Moved, slot: u64) {
     data[vault::TRADE_SEQ..vault::LAST_TRADE].copy_from_slice(&trade.seq.to_le_bytes());
-    let last = &mut data[vault::LAST_TRADE..vault::LAST_TRADE + 64];
+    let last = &mut data[vault::LAST_TRADE..vault::TRADE_SHARE_MAX];
     last[..8].copy_from_slice(&trade.seq.to_le_bytes());
     last[8..40].copy_from_slice(trade.intent_id);
     last[40..48].copy_from_slice(&moved.spent.to_le_bytes());
     last[48..56].copy_from_slice(&moved.received.to_le_bytes());
-    last[56..64].copy_from_slice(&slot.to_le_bytes());
-    Ok(())
+    last[56..].copy_from_slice(&slot.to_le_bytes());
 }
 
-/// TradeExecuted: vault | seq | intent_id | mint_in | mint_out | amount_in | amount_out | slot
 #[inline(never)]
-fn emit(p: &Parties, trade: &BotTrade, moved: &Moved, slot: u64) {
-    let mut event = [0; EVENT_LEN];
-    let fields: [&[u8]; 9] = [
-        &EVENT_TAG,
+fn report(p: &Parties, trade: &BotTrade, moved: &Moved, slot: u64) {
+    let fields: [&[u8]; 8] = [
         p.vault.address().as_ref(),
         &trade.seq.to_le_bytes(),
         trade.intent_id,
@@ -307,27 +342,13 @@ fn emit(p: &Parties, trade: &BotTrade, moved: &Moved, slot: u64) {
         &moved.received.to_le_bytes(),
         &slot.to_le_bytes(),
     ];
-    let mut at = 0;
-    for field in fields {
-        event[at..at + field.len()].copy_from_slice(field);
-        at += field.len();
-    }
-    log_data(&event);
-}
-
-#[cfg(target_arch = "bpf")]
-fn log_data(bytes: &[u8]) {
-    let slices = [bytes];
-    unsafe { pinocchio::syscalls::sol_log_data(slices.as_ptr().cast(), 1) };
+    emit(&tag::TRADE_EXECUTED, &fields);
 }
 
 #[cfg(target_arch = "bpf")]
 unsafe fn stack_height() -> u64 {
     unsafe { pinocchio::syscalls::sol_get_stack_height() }
 }
-
-#[cfg(not(target_arch = "bpf"))]
-fn log_data(_bytes: &[u8]) {}
 
 #[cfg(not(target_arch = "bpf"))]
 unsafe fn stack_height() -> u64 {

@@ -20,7 +20,17 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 from xorj_solana.programs import LOCAL_CPMM_PROGRAM, LOCAL_VAULT_PROGRAM
 from xorj_solana.tokens import associated_token_address
-from xorj_solana.vault import MintPlaces, deposit, enable_bot, initialize, open_mint, open_vault, vault_address
+from xorj_solana.vault import (
+    Limits,
+    MintPlaces,
+    deposit,
+    enable_bot,
+    initialize,
+    open_mint,
+    open_vault,
+    set_limits,
+    vault_address,
+)
 
 from xorj_localnet.genesis.vaults import VaultPlan
 from xorj_localnet.genesis.wallets import Wallets
@@ -32,6 +42,8 @@ COMPUTE_UNITS = 1_400_000
 FINALITY_SLOTS = 40
 FINAL_S_MAX = 20.0
 MINTS_PER_TRANSACTION = 3
+DELAY_S = 5
+"""What a change of the configuration waits on a local chain, where days would only be in the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,7 @@ async def bootstrap(
         guardian=wallets.guardian.pubkey(),
         swap_programs=[LOCAL_CPMM_PROGRAM],
         bot_authorities=[bot_authority],
+        delay_s=DELAY_S,
     )
     # The loader runs a program from the slot after its deployment on.
     await chain.call("local_warpSlots", 1)
@@ -91,8 +104,16 @@ def opening_of(plan: VaultPlan, scenario: Scenario, owner: Pubkey) -> list[list[
         )
         for mint, amount in plan.deposits(scenario).items()
     ]
+    limits = set_limits(LOCAL_VAULT_PROGRAM, owner=owner, limits=owners_limits(scenario))
+    transactions.append([limits])
     transactions.append([*funding, enable_bot(LOCAL_VAULT_PROGRAM, owner=owner)])
     return transactions
+
+
+def owners_limits(scenario: Scenario) -> Limits:
+    """Every token, whole balances, in any slot: the targets of a scenario may move all of a vault at once."""
+    mints = tuple(Pubkey.from_string(token.mint) for token in scenario.tokens)
+    return Limits(10_000, 10_000, slots_between_min=0, window_slots=1, mints=mints)
 
 
 async def send(chain: ChainAccess, instructions: Sequence[Instruction], signers: Sequence[Keypair]) -> str:

@@ -48,6 +48,22 @@ class VaultError(IntEnum):
     UNSUPPORTED_MINT = 6029
     ZERO_AMOUNT = 6030
     OVERFLOW = 6031
+    SHARE_EXCEEDED = 6032
+    TURNOVER_EXCEEDED = 6033
+    TOO_SOON = 6034
+    MINT_NOT_ALLOWED = 6035
+    INVALID_LIMITS = 6036
+    INVALID_CHANGE = 6037
+    ALREADY_SCHEDULED = 6038
+    NOT_SCHEDULED = 6039
+    NOT_DUE = 6040
+    LAPSED = 6041
+    VETO_SPENT = 6042
+    NO_PLACE = 6043
+    NOT_ACTIVE = 6044
+    UNPAUSE_LOCKED = 6045
+    INVALID_DELAY = 6046
+    FOREIGN_TRADE_ACCOUNT = 6047
 
 
 ERRORS: Final[Mapping[VaultError, str]] = {
@@ -63,7 +79,7 @@ ERRORS: Final[Mapping[VaultError, str]] = {
     VaultError.NOT_UPGRADE_AUTHORITY: "only the program's upgrade authority may initialize it",
     VaultError.ALREADY_INITIALIZED: "the account exists already",
     VaultError.INVALID_CONFIGURATION: "a key is missing, listed twice or of an unknown kind",
-    VaultError.NOT_ADMIN: "only the admin may do this, or the guardian when pausing",
+    VaultError.NOT_ADMIN: "only the admin may do this, or the guardian where it makes less possible",
     VaultError.NOT_OWNER: "only the vault's owner may do this",
     VaultError.WRONG_BOT_AUTHORITY: "not signed by an active bot authority",
     VaultError.PAUSED: "trading is paused for all vaults",
@@ -80,9 +96,25 @@ ERRORS: Final[Mapping[VaultError, str]] = {
     VaultError.LAMPORTS_LOWER: "an account of the vault has fewer lamports than before",
     VaultError.VAULT_CHANGED_DURING_SWAP: "the vault's state changed during the swap",
     VaultError.CALLED_BY_ANOTHER_PROGRAM: "a trade must be a top-level instruction",
-    VaultError.UNSUPPORTED_MINT: "the mint is not initialised or carries an extension",
+    VaultError.UNSUPPORTED_MINT: "the mint is not initialised or carries an extension that is not known to be harmless",
     VaultError.ZERO_AMOUNT: "an amount is zero",
     VaultError.OVERFLOW: "an amount does not fit in 64 bits",
+    VaultError.SHARE_EXCEEDED: "the trade may spend a larger share of the balance than the owner allows",
+    VaultError.TURNOVER_EXCEEDED: "this window's trades and the last one's would spend more than the owner allows",
+    VaultError.TOO_SOON: "fewer slots since the last trade than the owner demands",
+    VaultError.MINT_NOT_ALLOWED: "the owner's limits do not list a mint of the trade",
+    VaultError.INVALID_LIMITS: "a share above the whole, no window, too many mints, or a zero or double one",
+    VaultError.INVALID_CHANGE: "the change is unknown, forbidden, or would do nothing",
+    VaultError.ALREADY_SCHEDULED: "the same change waits already",
+    VaultError.NOT_SCHEDULED: "no such change waits",
+    VaultError.NOT_DUE: "the delay has not passed yet, in seconds or in slots",
+    VaultError.LAPSED: "the change was not applied in time; schedule it again",
+    VaultError.VETO_SPENT: "the guardian has cancelled this change once already",
+    VaultError.NO_PLACE: "all places of the configuration are taken",
+    VaultError.NOT_ACTIVE: "not an active bot authority, or not a configured swap program",
+    VaultError.UNPAUSE_LOCKED: "the configuration has changed during the pause: resuming must be scheduled",
+    VaultError.INVALID_DELAY: "not longer than the present delay, or outside what is allowed",
+    VaultError.FOREIGN_TRADE_ACCOUNT: "the swap can reach, or has made, another token account of the trade authority",
 }
 
 _FAILED = re.compile(r"^Program (?P<program>\w+) failed: custom program error: 0x(?P<code>[0-9a-f]+)$")

@@ -1,10 +1,9 @@
-"""Builders of the vault program's instructions. Accounts and data as idl/vault.json lists them.
+"""Builders of the owner's instructions and of `bot_trade`. Accounts and data as idl/vault.json lists them.
 
 `bot_trade` is built in two steps, because its accounts hash depends on the whole message: compile the message with the
 hash left zero, then `with_accounts_hash`.
 """
 
-import hashlib
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,22 +15,18 @@ from solders.pubkey import Pubkey
 
 from xorj_solana.programs import ASSOCIATED_TOKEN, SPL_TOKEN, SYSTEM
 from xorj_solana.tokens import associated_token_address
-from xorj_solana.vault.addresses import (
-    config_address,
-    program_data_address,
-    trade_authority_address,
-    vault_address,
-)
+from xorj_solana.vault.accounts import Limits
+from xorj_solana.vault.addresses import config_address, trade_authority_address, vault_address
+from xorj_solana.vault.building import InvalidInstruction, build, discriminator, readonly, signer, writable
 from xorj_solana.vault.hashing import accounts_hash_of_message
 
 MAX_SWAP_ACCOUNTS: Final = 44
 MAX_EXPIRY_SLOTS: Final = 300
-_PLACES: Final = 4
+MINTS_MAX: Final = 16
+EVERYTHING: Final = 2**64 - 1
+"""Stands for the whole balance in `withdraw`."""
+
 _HASH_AT: Final = 72
-
-
-class InvalidInstruction(ValueError):
-    """Arguments that the program could only refuse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,47 +48,10 @@ class TradeOrder:
     expiry_slot: int
 
 
-def discriminator(name: str) -> bytes:
-    return hashlib.sha256(f"global:{name}".encode()).digest()[:8]
-
-
-def initialize(
-    program: Pubkey,
-    *,
-    payer: Pubkey,
-    upgrade_authority: Pubkey,
-    admin: Pubkey,
-    guardian: Pubkey,
-    swap_programs: Sequence[Pubkey],
-    bot_authorities: Sequence[Pubkey],
-) -> Instruction:
-    """Up to four swap programs and four Ed25519 bot authorities; payer and upgrade authority sign."""
-    if len(swap_programs) > _PLACES or len(bot_authorities) > _PLACES:
-        raise InvalidInstruction(f"at most {_PLACES} swap programs and {_PLACES} bot authorities")
-    programs = b"".join(bytes(key) for key in swap_programs).ljust(32 * _PLACES, b"\0")
-    authorities = b"".join(b"\x01" + bytes(key) + b"\0" for key in bot_authorities).ljust(34 * _PLACES, b"\0")
-    accounts = [
-        _signer(payer, writable=True),
-        _signer(upgrade_authority),
-        _writable(config_address(program)),
-        _readonly(program),
-        _readonly(program_data_address(program)),
-        _readonly(SYSTEM),
-    ]
-    return _instruction(program, "initialize", bytes(admin) + bytes(guardian) + programs + authorities, accounts)
-
-
-def set_paused(program: Pubkey, *, authority: Pubkey, paused: bool) -> Instruction:
-    """The admin signs, or the guardian when pausing."""
-    return _instruction(
-        program, "set_paused", bytes([paused]), [_signer(authority), _writable(config_address(program))]
-    )
-
-
 def open_vault(program: Pubkey, *, owner: Pubkey) -> Instruction:
     """The owner signs and pays the vault's rent."""
-    accounts = [_signer(owner, writable=True), _writable(vault_address(program, owner)), _readonly(SYSTEM)]
-    return _instruction(program, "open_vault", b"", accounts)
+    accounts = [signer(owner, is_writable=True), writable(vault_address(program, owner)), readonly(SYSTEM)]
+    return build(program, "open_vault", b"", accounts)
 
 
 def open_mint(program: Pubkey, *, owner: Pubkey, place: MintPlaces) -> Instruction:
@@ -101,56 +59,106 @@ def open_mint(program: Pubkey, *, owner: Pubkey, place: MintPlaces) -> Instructi
     vault = vault_address(program, owner)
     trade_authority = trade_authority_address(program, vault)
     accounts = [
-        _signer(owner, writable=True),
-        _readonly(vault),
-        _readonly(trade_authority),
-        _readonly(place.mint),
-        _writable(associated_token_address(vault, place.mint, place.token_program)),
-        _writable(associated_token_address(trade_authority, place.mint, place.token_program)),
-        _readonly(place.token_program),
-        _readonly(SYSTEM),
-        _readonly(ASSOCIATED_TOKEN),
+        signer(owner, is_writable=True),
+        readonly(vault),
+        readonly(trade_authority),
+        readonly(place.mint),
+        writable(associated_token_address(vault, place.mint, place.token_program)),
+        writable(associated_token_address(trade_authority, place.mint, place.token_program)),
+        readonly(place.token_program),
+        readonly(SYSTEM),
+        readonly(ASSOCIATED_TOKEN),
     ]
-    return _instruction(program, "open_mint", b"", accounts)
+    return build(program, "open_mint", b"", accounts)
 
 
 def deposit(program: Pubkey, *, owner: Pubkey, source: Pubkey, place: MintPlaces, amount: int) -> Instruction:
     """Moves base units from `source` into the vault; the owner signs and must be `source`'s owner or delegate."""
     vault = vault_address(program, owner)
     accounts = [
-        _signer(owner),
-        _readonly(vault),
-        _writable(source),
-        _writable(associated_token_address(vault, place.mint, place.token_program)),
-        _readonly(place.mint),
-        _readonly(place.token_program),
+        signer(owner),
+        readonly(vault),
+        writable(source),
+        writable(associated_token_address(vault, place.mint, place.token_program)),
+        readonly(place.mint),
+        readonly(place.token_program),
     ]
-    return _instruction(program, "deposit", struct.pack("<Q", amount), accounts)
+    return build(program, "deposit", struct.pack("<Q", amount), accounts)
 
 
-def withdraw(program: Pubkey, *, owner: Pubkey, destination: Pubkey, place: MintPlaces, amount: int) -> Instruction:
-    """Moves base units from the vault to `destination`; the owner signs. Works while paused."""
+def close_mint(program: Pubkey, *, owner: Pubkey, place: MintPlaces) -> Instruction:
+    """Closes the trade authority's token account, its dust to the vault, and the vault's when empty then.
+
+    The owner signs and gets the rent.
+    """
+    vault = vault_address(program, owner)
+    trade_authority = trade_authority_address(program, vault)
+    accounts = [
+        signer(owner, is_writable=True),
+        readonly(vault),
+        readonly(trade_authority),
+        readonly(place.mint),
+        writable(associated_token_address(vault, place.mint, place.token_program)),
+        writable(associated_token_address(trade_authority, place.mint, place.token_program)),
+        readonly(place.token_program),
+    ]
+    return build(program, "close_mint", b"", accounts)
+
+
+def withdraw(
+    program: Pubkey,
+    *,
+    owner: Pubkey,
+    destination: Pubkey,
+    place: MintPlaces,
+    amount: int,
+    extra: Sequence[AccountMeta] = (),
+) -> Instruction:
+    """Moves base units, or EVERYTHING, from the vault to `destination`; the owner signs. Works while paused.
+
+    `extra` are the accounts that the mint's transfer hook asks for; none of them signs.
+    """
     vault = vault_address(program, owner)
     accounts = [
-        _signer(owner),
-        _readonly(vault),
-        _writable(associated_token_address(vault, place.mint, place.token_program)),
-        _writable(destination),
-        _readonly(place.mint),
-        _readonly(place.token_program),
+        signer(owner),
+        readonly(vault),
+        writable(associated_token_address(vault, place.mint, place.token_program)),
+        writable(destination),
+        readonly(place.mint),
+        readonly(place.token_program),
+        *extra,
     ]
-    return _instruction(program, "withdraw", struct.pack("<Q", amount), accounts)
+    return build(program, "withdraw", struct.pack("<Q", amount), accounts)
+
+
+def set_limits(program: Pubkey, *, owner: Pubkey, limits: Limits) -> Instruction:
+    """Replaces the vault's limits and forgets the turnover counted so far; the owner signs.
+
+    Raises `InvalidInstruction` on more mints than there are places.
+    """
+    if len(limits.mints) > MINTS_MAX:
+        raise InvalidInstruction(f"{len(limits.mints)} mints, at most {MINTS_MAX} fit")
+    numbers = struct.pack(
+        "<HHIQI",
+        limits.trade_share_bps_max,
+        limits.turnover_bps_max,
+        limits.slots_between_min,
+        limits.window_slots,
+        len(limits.mints),
+    )
+    data = numbers + b"".join(bytes(mint) for mint in limits.mints)
+    return build(program, "set_limits", data, [signer(owner), writable(vault_address(program, owner))])
 
 
 def enable_bot(program: Pubkey, *, owner: Pubkey) -> Instruction:
     """The owner signs."""
-    return _instruction(program, "enable_bot", b"", [_signer(owner), _writable(vault_address(program, owner))])
+    return build(program, "enable_bot", b"", [signer(owner), writable(vault_address(program, owner))])
 
 
 def disable_bot(program: Pubkey, *, authority: Pubkey, vault: Pubkey) -> Instruction:
     """Signed by the vault's owner, the guardian or the admin."""
-    accounts = [_signer(authority), _readonly(config_address(program)), _writable(vault)]
-    return _instruction(program, "disable_bot", b"", accounts)
+    accounts = [signer(authority), readonly(config_address(program)), writable(vault)]
+    return build(program, "disable_bot", b"", accounts)
 
 
 def bot_trade(
@@ -186,26 +194,26 @@ def bot_trade(
     )
 
     def token_account(wallet: Pubkey, place: MintPlaces) -> AccountMeta:
-        return _writable(associated_token_address(wallet, place.mint, place.token_program))
+        return writable(associated_token_address(wallet, place.mint, place.token_program))
 
     accounts = [
-        _readonly(config_address(program)),
-        _writable(vault),
-        _signer(bot_authority),
-        _readonly(trade_authority),
+        readonly(config_address(program)),
+        writable(vault),
+        signer(bot_authority),
+        readonly(trade_authority),
         token_account(vault, place_in),
         token_account(vault, place_out),
         token_account(trade_authority, place_in),
         token_account(trade_authority, place_out),
-        _readonly(place_in.mint),
-        _readonly(place_out.mint),
-        _readonly(place_in.token_program),
-        _readonly(place_out.token_program),
-        _readonly(swap.program_id),
+        readonly(place_in.mint),
+        readonly(place_out.mint),
+        readonly(place_in.token_program),
+        readonly(place_out.token_program),
+        readonly(swap.program_id),
         # The trade authority signs inside the program only, so nobody signs here.
         *(AccountMeta(meta.pubkey, is_signer=False, is_writable=meta.is_writable) for meta in swap.accounts),
     ]
-    return _instruction(program, "bot_trade", data, accounts)
+    return build(program, "bot_trade", data, accounts)
 
 
 def with_accounts_hash(message: MessageV0, program: Pubkey, tables: Mapping[Pubkey, Sequence[Pubkey]]) -> MessageV0:
@@ -234,19 +242,3 @@ def with_accounts_hash(message: MessageV0, program: Pubkey, tables: Mapping[Pubk
         instructions,
         message.address_table_lookups,
     )
-
-
-def _instruction(program: Pubkey, name: str, arguments: bytes, accounts: list[AccountMeta]) -> Instruction:
-    return Instruction(program, discriminator(name) + arguments, accounts)
-
-
-def _signer(key: Pubkey, *, writable: bool = False) -> AccountMeta:
-    return AccountMeta(key, is_signer=True, is_writable=writable)
-
-
-def _writable(key: Pubkey) -> AccountMeta:
-    return AccountMeta(key, is_signer=False, is_writable=True)
-
-
-def _readonly(key: Pubkey) -> AccountMeta:
-    return AccountMeta(key, is_signer=False, is_writable=False)

@@ -1,23 +1,27 @@
-//! Instructions of the administrator: the first configuration, and the pause.
+//! The first configuration, which only the program's upgrade authority can make.
 
 use pinocchio::{
     AccountView, Address, ProgramResult,
     cpi::{Seed, Signer},
     error::ProgramError,
 };
-use rules::Refusal;
-use tokens::{ASSOCIATED_TOKEN, NewAccount, SPL_TOKEN, TOKEN_2022, UPGRADEABLE_LOADER, create_account, refused};
+use rules::{DELAY_S_MAX, DELAY_S_MIN, Refusal, is_zero, u64_at};
+use tokens::{ASSOCIATED_TOKEN, NewAccount, SPL_TOKEN, SYSTEM, TOKEN_2022, UPGRADEABLE_LOADER, create_account, refused};
 
 use crate::{
     Call,
-    state::{BOT_AUTHORITIES, CONFIG_SEED, SWAP_PROGRAMS, check_config, config, stamp_config},
+    event::{emit, tag},
+    state::{CONFIG_SEED, config, stamp_config},
     wrong_accounts,
 };
 
 const AUTHORITY_ARGUMENT_LEN: usize = 34;
-const ARGUMENTS_LEN: usize = 64 + 32 * SWAP_PROGRAMS + AUTHORITY_ARGUMENT_LEN * BOT_AUTHORITIES;
+const PROGRAMS_END: usize = 64 + 32 * config::SWAP_PROGRAM_COUNT;
+const AUTHORITIES_END: usize = PROGRAMS_END + AUTHORITY_ARGUMENT_LEN * config::AUTHORITY_COUNT;
+const ARGUMENTS_LEN: usize = AUTHORITIES_END + 8;
 
 /// data: admin [32] | guardian [32] | swap programs [4 x 32], zero for none | bot authorities [4 x (kind u8, key [33])]
+/// | delay_s u64
 /// accounts: payer (signer, w), upgrade authority (signer), config (w), this program, its program data, system program
 ///
 /// Only the program's upgrade authority may call it, and only once: the address of the configuration is derived and the
@@ -31,7 +35,11 @@ pub fn initialize(call: &mut Call) -> ProgramResult {
         return Err(refused(Refusal::MalformedData));
     }
     check_upgrade_authority(call.program_id, authority, program, program_data)?;
-    check_swap_programs(call.program_id, &call.data[64..64 + 32 * SWAP_PROGRAMS])?;
+    check_swap_programs(call.program_id, &call.data[64..PROGRAMS_END])?;
+    let delay_s = u64_at(call.data, AUTHORITIES_END).map_err(refused)?;
+    if !(DELAY_S_MIN..=DELAY_S_MAX).contains(&delay_s) {
+        return Err(refused(Refusal::InvalidDelay));
+    }
     let (address, bump) = Address::find_program_address(&[CONFIG_SEED], call.program_id);
     if account.address() != &address {
         return Err(refused(Refusal::WrongConfig));
@@ -46,7 +54,10 @@ pub fn initialize(call: &mut Call) -> ProgramResult {
     let mut data = account.try_borrow_mut()?;
     stamp_config(&mut data);
     data[config::BUMP] = bump[0];
-    write_arguments(&mut data, call.data)
+    data[config::DELAY_S..config::CHANGES].copy_from_slice(&delay_s.to_le_bytes());
+    write_arguments(&mut data, &call.data[..AUTHORITIES_END])?;
+    emit(&tag::CONFIG_INITIALIZED, &[&call.data[..64], &delay_s.to_le_bytes()]);
+    Ok(())
 }
 
 /// The program account names its program data account, which names the upgrade authority.
@@ -73,14 +84,18 @@ fn check_upgrade_authority(
     if is_program && is_authority { Ok(()) } else { Err(refusal) }
 }
 
-/// None of them may be a program that does with a signature whatever it is told, nor this one.
-#[inline(never)]
 fn check_swap_programs(program_id: &Address, programs: &[u8]) -> ProgramResult {
-    let never = [program_id, &SPL_TOKEN, &TOKEN_2022, &ASSOCIATED_TOKEN, &UPGRADEABLE_LOADER];
-    if programs.chunks_exact(32).any(|entry| never.iter().any(|address| address.as_ref() == entry)) {
+    if programs.chunks_exact(32).any(|entry| !is_zero(entry) && is_never_a_swap_program(program_id, entry)) {
         return Err(refused(Refusal::InvalidConfiguration));
     }
     Ok(())
+}
+
+/// Programs that do with a signature whatever they are told, and this one.
+#[inline(never)]
+pub fn is_never_a_swap_program(program_id: &Address, program: &[u8]) -> bool {
+    let never = [program_id, &SYSTEM, &SPL_TOKEN, &TOKEN_2022, &ASSOCIATED_TOKEN, &UPGRADEABLE_LOADER];
+    never.iter().any(|address| address.as_ref() == program)
 }
 
 /// A swap program or bot authority listed twice, an admin or guardian of zero, or an unknown kind of key is refused.
@@ -88,7 +103,7 @@ fn check_swap_programs(program_id: &Address, programs: &[u8]) -> ProgramResult {
 fn write_arguments(data: &mut [u8], arguments: &[u8]) -> ProgramResult {
     let invalid = refused(Refusal::InvalidConfiguration);
     let (admin_and_guardian, rest) = arguments.split_at(64);
-    let (programs, authorities) = rest.split_at(32 * SWAP_PROGRAMS);
+    let (programs, authorities) = rest.split_at(PROGRAMS_END - 64);
     if is_zero(&admin_and_guardian[..32]) || is_zero(&admin_and_guardian[32..]) || has_twins(programs, 32) {
         return Err(invalid);
     }
@@ -115,39 +130,9 @@ fn write_arguments(data: &mut [u8], arguments: &[u8]) -> ProgramResult {
     Ok(())
 }
 
-fn is_zero(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| *byte == 0)
-}
-
 fn has_twins(items: &[u8], len: usize) -> bool {
     items
         .chunks_exact(len)
         .enumerate()
         .any(|(at, item)| !is_zero(item) && items.chunks_exact(len).skip(at + 1).any(|other| other == item))
-}
-
-/// data: paused u8 (0 or 1); accounts: admin or guardian (signer), config (w)
-///
-/// Admin or guardian may pause; only the admin may lift the pause.
-#[inline(never)]
-pub fn set_paused(call: &mut Call) -> ProgramResult {
-    let [authority, account] = &mut *call.accounts else {
-        return Err(wrong_accounts(()));
-    };
-    check_config(call.program_id, account)?;
-    let &[paused @ (0 | 1)] = call.data else {
-        return Err(refused(Refusal::MalformedData));
-    };
-    if !authority.is_signer() {
-        return Err(refused(Refusal::NotAdmin));
-    }
-    let mut data = account.try_borrow_mut()?;
-    let key = authority.address().as_ref();
-    let is_admin = key == &data[config::ADMIN..config::ADMIN + 32];
-    let is_guardian = key == &data[config::GUARDIAN..config::GUARDIAN + 32];
-    if !is_admin && !(is_guardian && paused == 1) {
-        return Err(refused(Refusal::NotAdmin));
-    }
-    data[config::PAUSED] = paused;
-    Ok(())
 }
