@@ -25,6 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "xorj_reconciler": _SERVICE,
     "xorj_executor": _SERVICE,
     "xorj_auditor": _SERVICE,
+    "xorj_witness": {"xorj_core", "xorj_halt", "xorj_service"},
     "xorj_signer": {"xorj_core", "xorj_contracts", "xorj_log", "xorj_halt", "xorj"},
     "xorj_localnet": {"xorj_auditor", "xorj_core", "xorj_contracts", "xorj_log", "xorj_solana", "xorj_halt"},
     "xorj_cli": _SERVICE | {"xorj_localnet", "xorj_auditor", "xorj_signer"},

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings
 from xorj_service.settings import ServiceSettings
 from xorj_signer.providers.settings import PROVIDERS
 from xorj_signer.settings import SignerSettings
+from xorj_witness.settings import WitnessSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -66,7 +67,7 @@ def service_settings() -> list[type[BaseSettings]]:
     """The settings class of every service."""
     for name in SERVICES:
         importlib.import_module(f"xorj_{name}.settings")
-    return [*ServiceSettings.__subclasses__(), SignerSettings, *PROVIDERS]
+    return [*ServiceSettings.__subclasses__(), SignerSettings, WitnessSettings, *PROVIDERS]
 
 
 def named_variables(text: str) -> set[str]:
@@ -130,7 +131,7 @@ def test_a_planted_name_of_nothing_is_caught(tmp_path: Path, text: str) -> None:
 
 def test_every_setting_of_a_service_is_documented() -> None:
     settings = service_settings()
-    assert len(settings) == len(SERVICES) + 1 + len(PROVIDERS)
+    assert len(settings) == len(SERVICES) + 2 + len(PROVIDERS)
     assert variables(settings) - named_variables(INTERFACES) == set()
 
 

@@ -34,6 +34,7 @@ from xorj_localnet.market.exact_json import dumps
 from xorj_localnet.market.scenario import Scenario, Trader, load_scenario
 from xorj_localnet.ports import choose_port
 from xorj_localnet.signing import choose_signer_provider
+from xorj_localnet.witness import ORIGIN, start_witness
 from xorj_localnet.world import Progress, ServiceSpec, World, WorldOptions, silent
 
 
@@ -139,6 +140,10 @@ class TradingWorld:
         async with asyncio.TaskGroup() as parts:
             parts.create_task(self._start_chain_and_venue())
             parts.create_task(self._start_engine())
+            parts.create_task(self._start_witness())
+
+    async def _start_witness(self) -> None:
+        self.witness = await start_witness(self.small)
 
     async def _start_chain_and_venue(self) -> None:
         options, small = self.options, self.small
@@ -214,7 +219,8 @@ class TradingWorld:
         venue = {"XORJ_VENUE_URL": self.venue_url, "XORJ_VENUE_KEY_FILE": str(self._venue_key_file)}
         match name:
             case "auditor":
-                return {"XORJ_AUDIT_KEY_FILE": str(self.small.keys.named("auditor-heartbeat").seed_file)}
+                audit_key = self.small.keys.named("auditor-heartbeat").seed_file
+                return {"XORJ_AUDIT_KEY_FILE": str(audit_key), **self.witness.settings()}
             case "ingestor":
                 engine = {"XORJ_ENGINE_URL": self.engine_url, "XORJ_ENGINE_TOKEN_FILE": str(self._engine_token_file)}
                 deployment = {name: chain[name] for name in ("XORJ_GENESIS_HASH", "XORJ_VAULT_PROGRAM")}
@@ -241,6 +247,7 @@ class TradingWorld:
                 {"vault": str(v.vault), "owner": str(v.owner), "profile": v.plan.profile.name.lower()}
                 for v in self.vaults
             ],
+            "audit": {"origin": ORIGIN, "witness": {"url": self.witness.url, "key": self.witness.key}},
             "signer": {"address": self.signer_address, "provider": self.key.provider},
             "services": [
                 {"name": name, "pid": pids[name], "health_port": ready[name].get("health_port")} for name in SERVICES
