@@ -26,7 +26,7 @@ from xorj_signer.knowledge import TOPICS, Knowledge, follow
 from xorj_signer.ledger import LEDGER_FAULTS, Ledger
 from xorj_signer.logs import configure_logs
 from xorj_signer.outbox import Publisher
-from xorj_signer.providers import KeyProvider, ProviderFailed
+from xorj_signer.providers import KeyProvider, ProviderFailed, ProviderFault
 from xorj_signer.providers.addresses import public_key_text
 from xorj_signer.providers.checked import require_solana_key
 from xorj_signer.providers.settings import (
@@ -170,7 +170,10 @@ def main() -> int:
         )
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(settings, provider, dsn, guard))
-    except (ProviderFailed, KeysUnusable, SettingsUnusable) as error:
+    except ProviderFailed as error:
+        sys.stderr.write(f"the signer cannot start: {error}\n")
+        return EXIT_USAGE if error.fault in (ProviderFault.MISCONFIGURED, ProviderFault.WRONG_KEY) else 1
+    except (KeysUnusable, SettingsUnusable) as error:
         sys.stderr.write(f"the signer cannot start: {error}\n")
         return EXIT_USAGE
     except Exception:
