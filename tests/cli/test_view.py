@@ -28,6 +28,7 @@ def _world() -> RunningWorld:
         operator_key_file=NOWHERE,
         services=(),
         signer_address="",
+        genesis_hash=bytes(32),
         symbols={mint: symbol for mint, (symbol, _) in mints.items()},
         decimals={mint: decimals for mint, (_, decimals) in mints.items()},
         profiles={str(Pubkey(VAULT)): "conservative"},

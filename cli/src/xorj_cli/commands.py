@@ -1,7 +1,7 @@
 """The verbs of `xorj`: one a module; this one parses arguments, runs the verb and ends with its exit code."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +20,7 @@ from xorj_cli.output import STOPPED, Exit, Failure, fail, print_json
 from xorj_cli.program.command import app as program_app
 from xorj_cli.running import RunningWorld, open_world, world_file
 from xorj_cli.session import START_FAILURES, ended_by_signals, plain, wait_for_ctrl_c
+from xorj_cli.signer_explain import Wish, show_explain, signer_explain
 from xorj_cli.signer_selftest import show_selftest, signer_selftest
 from xorj_cli.status import show_status, status_of
 from xorj_cli.view import JsonScreen, LiveScreen
@@ -87,6 +88,23 @@ def audit_verify_command(as_json: Json = False) -> None:
     _on_world(lambda world: verify_audit(world, show_progress=not as_json), show_verify, as_json=as_json)
 
 
+@signer_app.command("explain")
+def signer_explain_command(
+    transaction: Annotated[
+        str | None, typer.Argument(metavar="TX", help="Transaction or message: base64, a file, or - (standard input).")
+    ] = None,
+    trade: Annotated[str | None, typer.Option(help="Trade id: take records (and TX) from the running world.")] = None,
+    attempt: Annotated[int | None, typer.Option(min=1, help="Which attempt of the trade; the last by default.")] = None,
+    intent_file: Annotated[Path | None, typer.Option(help="JSON of the records to judge by.")] = None,
+    policy: Annotated[Path | None, typer.Option(help="Policy file; by default the running world's.")] = None,
+    bot_authority: Annotated[str | None, typer.Option(help="Address of the key that would sign.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show a transaction and each rule's verdict. Ends with 0: would sign, 1: would refuse, 3: records are lacking."""
+    wish = Wish(transaction, trade, attempt, intent_file, policy, bot_authority)
+    _run(lambda: signer_explain(wish), show_explain, as_json=as_json)
+
+
 @signer_app.command("selftest")
 def signer_selftest_command(
     signatures: Annotated[int, typer.Option(min=2, max=100_000, help="How many challenges are signed.")] = 100,
@@ -125,8 +143,15 @@ def _on_world(
     async def run() -> Result:
         return await verb(open_world())
 
+    _run(run, show, as_json=as_json)
+
+
+def _run(
+    verb: Callable[[], Coroutine[Any, Any, Result]], show: Callable[[dict[str, Any]], None], *, as_json: bool
+) -> None:
+    """Run a verb that may need the running world."""
     try:
-        body, exit_code = asyncio.run(run())
+        body, exit_code = asyncio.run(verb())
     except Failure as failure:
         fail(failure, as_json=as_json)
     except (KafkaError, PublishUnknown, ReadRefused, KeysUnusable, TimeoutError, OSError) as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from xorj_core.base58 import address_bytes
 from xorj_localnet.paths import Home
 from xorj_log.connection import KafkaConnection
 
@@ -36,6 +37,7 @@ class RunningWorld:
     operator_key_file: Path
     services: tuple[RunningService, ...]
     signer_address: str
+    genesis_hash: bytes
     symbols: dict[str, str]
     decimals: dict[str, int]
     profiles: dict[str, str]
@@ -79,6 +81,7 @@ def parse_world(path: Path, body: dict[str, Any]) -> RunningWorld:
         operator_key_file=Path(body["key_files"]["operator-1"]),
         services=tuple(RunningService(s["name"], s["pid"], s["health_port"]) for s in body["services"]),
         signer_address=body["signer"]["address"],
+        genesis_hash=address_bytes(body["genesis_hash"]),
         symbols={mint["mint"]: mint["symbol"] for mint in body["mints"]},
         decimals={mint["mint"]: int(mint["decimals"]) for mint in body["mints"]},
         profiles={vault["vault"]: vault["profile"] for vault in body["vaults"]},
