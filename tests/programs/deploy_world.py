@@ -15,7 +15,7 @@ from typing import Any
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from typer.testing import CliRunner
-from xorj_cli.commands import app
+from xorj_cli.program.command import app
 from xorj_cli.program.keypairs import load_keypair, make_keypair
 
 BUILT = Path(__file__).resolve().parents[2] / "infra" / "programs" / "built"
@@ -99,7 +99,7 @@ class DeployWorld:
 def run_verb(*arguments: object) -> Said:
     """`xorj program …` in this process; the object it prints."""
     cleared: dict[str, str | None] = dict.fromkeys(_CLUSTER_SETTINGS)
-    result = CliRunner().invoke(app, ["program", *map(str, arguments)], env=cleared)
+    result = CliRunner().invoke(app, [*map(str, arguments)], env=cleared)
     lines = result.stdout.splitlines()
     assert len(lines) == 1, result.output + repr(result.exception)
     return Said(result.exit_code, json.loads(lines[0]))

@@ -178,3 +178,17 @@ def test_the_cluster_must_be_named_and_be_the_one_that_answers(world: DeployWorl
     assert (unnamed.exit_code, unnamed.error) == (2, "cluster_not_named")
     assert world.genesis in unnamed.body["error"]["message"]
     assert world.transactions() == before
+
+
+def test_the_right_to_upgrade_is_given_to_a_key_that_signs_or_to_an_address_typed_twice(world: DeployWorld) -> None:
+    authority, program = world.deployed()
+    second, multisig = world.key("second", sol=1), address(world.key("multisig"))
+    named = ("give", "--program", program, "--authority")
+    mistyped = world.run(*named, authority, "--to", multisig, "--again", program)
+    assert (mistyped.exit_code, mistyped.error) == (2, "no_receiver")
+    assert world.run(*named, authority, "--to-key", second).exit_code == 0
+    stale = world.run(*named, authority, "--to", multisig, "--again", multisig)
+    assert (stale.exit_code, stale.error) == (1, "transaction_failed")
+    assert world.run(*named, second, "--to", multisig, "--again", multisig).exit_code == 0
+    check = ("--program", program, "--elf", CPMM_SO, "--expected-authority", multisig)
+    assert world.run("verify", *check).exit_code == 0

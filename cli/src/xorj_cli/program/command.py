@@ -10,12 +10,16 @@ from xorj_cli.program.buffers import BuffersWish, buffers, show_buffers
 from xorj_cli.program.built import build, show_build
 from xorj_cli.program.cluster import Where
 from xorj_cli.program.deploying import DeployWish, deploy, show_deploy
+from xorj_cli.program.keeping_command import app as keeping_app
 from xorj_cli.program.keypairs import make_keypair
 from xorj_cli.program.options import ELF, ElfFile, Genesis, Json, Payer, ProgramId, Rpc, UpgradeKey
+from xorj_cli.program.owning import GiveWish, give, show_give
 from xorj_cli.program.running import Result, run_verb
+from xorj_cli.program.showing import show, show_program
 from xorj_cli.program.verifying import show_verify, verify
 
 app = typer.Typer(no_args_is_help=True, help="The vault program: build, deploy, configure, verify, show.")
+app.add_typer(keeping_app)
 
 
 @app.command("build")
@@ -82,6 +86,29 @@ def verify_command(
     """Does the chain run exactly the built bytes, and may only the expected authority change them?"""
     where = Where(rpc, genesis, program)
     run_verb(lambda: verify(where, elf, expected_authority), show_verify, as_json=as_json)
+
+
+@app.command("give")
+def give_command(
+    authority: UpgradeKey,
+    to_key: Annotated[Path | None, typer.Option("--to-key", help="Key file of the new upgrade authority.")] = None,
+    to: Annotated[str | None, typer.Option("--to", help="Address of one that cannot sign here: a multisig.")] = None,
+    again: Annotated[str | None, typer.Option("--again", help="That address once more.")] = None,
+    rpc: Rpc = None,
+    genesis: Genesis = None,
+    program: ProgramId = None,
+    payer: Payer = None,
+    as_json: Json = False,
+) -> None:
+    """Give the right to upgrade the program to another authority."""
+    wish = GiveWish(authority, payer, to_key, to, again)
+    run_verb(lambda: give(Where(rpc, genesis, program), wish), show_give, as_json=as_json)
+
+
+@app.command("show")
+def show_command(rpc: Rpc = None, genesis: Genesis = None, program: ProgramId = None, as_json: Json = False) -> None:
+    """The program, its configuration, and what is scheduled to change and when."""
+    run_verb(lambda: show(Where(rpc, genesis, program)), show_program, as_json=as_json)
 
 
 @app.command("buffers")

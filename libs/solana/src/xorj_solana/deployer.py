@@ -2,7 +2,8 @@
 
 1. Nothing is remembered outside the chain: a run that was killed at any moment is continued by starting it again.
 2. The loader is told to deploy only after the whole buffer was read back and equals the program.
-3. A run has succeeded when the program's data on chain equals the program, zero-padded, in a finalized transaction.
+3. What an endpoint says has landed is believed only once it shows; what it says of rent, within reason.
+4. A run has succeeded when the program's data on chain equals the program, zero-padded, in a finalized transaction.
 """
 
 import asyncio
@@ -22,6 +23,10 @@ from xorj_solana.rpc.results import Commitment, KeyedAccountsAt
 from xorj_solana.vault.addresses import program_data_address
 
 ROUNDS_MAX = 6
+ACCOUNT_OVERHEAD_BYTES = 128
+RENT_LAMPORTS_PER_BYTE_MAX = 100_000
+"""Some fifteen times what it was in 2026: an endpoint that lies about rent could have us lock away any amount."""
+
 CATCH_UP_S = 30.0
 _POLL_S = 0.1
 _SOLD_OUT = "the payer has {held} lamports and needs {needed}"
@@ -110,12 +115,12 @@ class Deployer:
         if plan.missing or not plan.buffer_ready:
             slot = 0
             if not plan.buffer_ready:
-                slot = await self._land("open the buffer", [await self._lander.tried(self._opening(plan))])
+                slot = await self._land("open-buffer", [await self._lander.tried(self._opening(plan))])
             writes = [self._write(at, chunk) for at, chunk in plan.missing]
             return max(slot, await self._land("write", writes))
         if plan.kind is Kind.STAGE:
             handing = loader.set_authority(target.buffer, target.authority, target.upgrade_authority)
-            step = Step("hand the buffer over", (handing,), (self._keys.authority,))
+            step = Step("hand-over", (handing,), (self._keys.authority,))
             return await self._land(step.name, [await self._lander.tried(step)], Commitment.FINALIZED)
         await self._until_after(plan.deployed_slot)
         if plan.extend_by:
@@ -135,13 +140,13 @@ class Deployer:
             return []
         found = []
         if not plan.buffer_ready:
-            found.append(("open the buffer", self._opening(plan), 1))
+            found.append(("open-buffer", self._opening(plan), 1))
         if plan.missing:
             found.append(("write", self._write(*plan.missing[0]), len(plan.missing)))
         if plan.kind is Kind.STAGE:
             target = self._target
             handing = loader.set_authority(target.buffer, target.authority, target.upgrade_authority)
-            return [*found, ("hand the buffer over", Step("hand over", (handing,), (self._keys.authority,)), 1)]
+            return [*found, ("hand-over", Step("hand-over", (handing,), (self._keys.authority,)), 1)]
         if plan.extend_by:
             more = loader.extend_program(self._target.program, self._payer, plan.extend_by)
             found.append(("extend", Step("extend", (more,)), 1))
@@ -150,7 +155,7 @@ class Deployer:
 
     def _opening(self, plan: Plan) -> Step:
         made = rollout.buffer_opening(self._target, self._payer, plan.buffer_lamports_missing)
-        return Step("open the buffer", made, (self._keys.authority,))
+        return Step("open-buffer", made, (self._keys.authority,))
 
     def _write(self, at: int, chunk: bytes) -> Step:
         target = self._target
@@ -201,7 +206,10 @@ class Deployer:
 
     async def _rent(self, seen: Seen) -> Rent:
         async def ask(size: int) -> int:
-            return await self._lander.patiently(lambda client: client.get_minimum_balance_for_rent_exemption(size))
+            said = await self._lander.patiently(lambda client: client.get_minimum_balance_for_rent_exemption(size))
+            if said > (size + ACCOUNT_OVERHEAD_BYTES) * RENT_LAMPORTS_PER_BYTE_MAX:
+                raise NotDeployable("absurd_rent", f"the endpoint wants {said} lamports for {size} bytes")
+            return said
 
         free = Rent(0, 0, 0, 0)
         data_len = rollout.plan(self._target, seen, free, self._chunk_len).data_len
@@ -232,7 +240,7 @@ async def leftover_buffers(lander: Lander, authority: Pubkey) -> KeyedAccountsAt
 async def close_buffers(lander: Lander, buffers: list[Pubkey], recipient: Pubkey, authority: Keypair) -> None:
     """Closes buffers, whose rent goes to `recipient`. Raises `LandingFailed`, `RpcError`."""
     steps = [
-        Step("close a buffer", (loader.close_buffer(one, recipient, authority.pubkey()),), (authority,))
+        Step("close-buffer", (loader.close_buffer(one, recipient, authority.pubkey()),), (authority,))
         for one in buffers
     ]
     await lander.land([replace(await lander.tried(step), name=step.name) for step in steps], Commitment.FINALIZED)
