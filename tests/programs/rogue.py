@@ -101,10 +101,10 @@ class Script:
     ) -> Self:
         return self.token(struct.pack("<BQ", 3, amount), source, target, authority=authority, program=program)
 
-    def build(self, program: Pubkey = ROGUE) -> Instruction:
+    def build(self, program: Pubkey = ROGUE, *, bump: int = BUMP) -> Instruction:
         """An account is writable when any act wants it so, signs when it is named in `signers`."""
         metas = [AccountMeta(key, key in self.signers, key in self.writable) for key in self.keys]
-        return Instruction(program, bytes([BUMP]) + bytes(self.acts), metas)
+        return Instruction(program, bytes([bump]) + bytes(self.acts), metas)
 
 
 def set_up(world: World, program: Pubkey = ROGUE) -> None:

@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
-import pytest
 from solders.account import Account
 from solders.instruction import Instruction
 from solders.keypair import Keypair
@@ -47,19 +46,31 @@ def fields(account: Account) -> tuple[int, bytes, Pubkey, bool]:
 
 def attack(world: World, message: MessageV0, signers: Sequence[Keypair], expected: Expected) -> Refused:
     """Sends, expects exactly this refusal, and that nothing moved but the fee."""
+    refused = refusal_of(world, message, signers)
+    assert refused is not None, f"succeeded; wanted {expected!r}"
+    assert_reason(refused, expected)
+    return refused
+
+
+def refusal_of(world: World, message: MessageV0, signers: Sequence[Keypair]) -> Refused | None:
+    """Sends; None when it succeeded. When it was refused, nothing may have moved but the fee."""
     keys = set(message.account_keys)
     before = state_of(world, keys)
-    with pytest.raises(Refused) as refused:
+    try:
         world.send_message(message, signers)
-    assert_reason(refused.value, expected)
-    after = state_of(world, keys)
+    except Refused as refused:
+        _assert_untouched(before, state_of(world, keys), message)
+        return refused
+    return None
+
+
+def _assert_untouched(before: State, after: State, message: MessageV0) -> None:
     payer = message.account_keys[0]
-    lamports, *rest = before[payer]
+    lamports, data, owner, executable = before[payer]
     fee = LAMPORTS_PER_SIGNATURE * message.header.num_required_signatures
-    before[payer] = (lamports - fee, *rest)  # type: ignore[assignment]
+    before[payer] = (lamports - fee, data, owner, executable)
     changed = [str(key) for key in before.keys() | after.keys() if before.get(key) != after.get(key)]
     assert not changed, f"changed by a refused transaction: {changed}"
-    return refused.value
 
 
 def attack_with(
