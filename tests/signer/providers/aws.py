@@ -37,11 +37,12 @@ class AwsStandIn:
     """The proxy's view of one key."""
 
     kind = KeyKind.ED25519
-    ways: ClassVar = frozenset(Wrong) - {Wrong.DAMAGED, Wrong.DAMAGED_THERE}
+    ways: ClassVar[frozenset[Wrong]] = frozenset(Wrong) - {Wrong.DAMAGED, Wrong.DAMAGED_THERE}
 
     def __init__(self, emulator_port: int, key_arn: str, public_key: bytes, directory: Path) -> None:
         self.emulator_port = emulator_port
         self.key_arn = key_arn
+        self.p256_arn = ""
         self.public_key = public_key
         self.wrong: Wrong | None = None
         self.act_on_signing: Wrong | None = None
@@ -155,6 +156,8 @@ def aws_stand_in(directory: Path) -> Iterator[AwsStandIn]:
         arn = client.create_key(KeySpec="ECC_NIST_EDWARDS25519", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
         public: Any = load_der_public_key(client.get_public_key(KeyId=arn)["PublicKey"])
         stand_in = AwsStandIn(port, arn, public.public_bytes_raw(), directory)
+        other = client.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+        stand_in.p256_arn = other["KeyMetadata"]["Arn"]
         yield stand_in
         stand_in.act(None)
         stand_in.server.shutdown()

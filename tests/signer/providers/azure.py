@@ -46,7 +46,7 @@ class AzureStandIn:
     """One vault with one key; every signature it gives has its s in the upper half."""
 
     kind = KeyKind.P256
-    ways: ClassVar = frozenset(Wrong) - {Wrong.DAMAGED, Wrong.DAMAGED_THERE}
+    ways: ClassVar[frozenset[Wrong]] = frozenset(Wrong) - {Wrong.DAMAGED, Wrong.DAMAGED_THERE}
 
     def __init__(self, directory: Path) -> None:
         self._key = generate_private_key(SECP256R1())
@@ -55,7 +55,9 @@ class AzureStandIn:
         self.wrong: Wrong | None = None
         self.released = Event()
         self.tokens: set[str] = set()
-        self.attributes: dict[str, Any] = {"enabled": True}
+        self.attributes: dict[str, Any] = {}
+        self.operations = ["sign", "verify"]
+        self.curve = "P-256"
         self.secret = secrets.token_hex(16)
         certificate = _certificate(directory)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -96,7 +98,7 @@ class AzureStandIn:
         """Answer of `GET /keys/…`."""
         numbers = self._key.public_key().public_numbers()
         x, y = (_b64(number.to_bytes(32)) for number in (numbers.x, numbers.y))
-        key = {"kid": self.said_id, "kty": "EC-HSM", "crv": "P-256", "key_ops": ["sign", "verify"], "x": x, "y": y}
+        key = {"kid": self.said_id, "kty": "EC-HSM", "crv": self.curve, "key_ops": self.operations, "x": x, "y": y}
         return {"key": key, "attributes": {**self.attributes, "enabled": self.wrong is not Wrong.DISABLED}}
 
     def signed(self, body: dict[str, Any]) -> dict[str, Any]:

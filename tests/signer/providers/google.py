@@ -38,7 +38,7 @@ class GoogleStandIn:
     """One key version; refuses a request whose checksum does not fit, as the real service does."""
 
     kind = KeyKind.ED25519
-    ways: ClassVar = frozenset(Wrong) - {Wrong.RUBBISH}
+    ways: ClassVar[frozenset[Wrong]] = frozenset(Wrong) - {Wrong.RUBBISH}
 
     def __init__(self) -> None:
         self._key = Ed25519PrivateKey.generate()

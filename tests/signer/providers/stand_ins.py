@@ -1,7 +1,7 @@
 """What a stand-in for a provider can do: be right, or be wrong in each of the ways that a real one may be."""
 
 from enum import Enum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from xorj_signer.providers import KeyKind, ProviderFault
 
@@ -34,7 +34,7 @@ class StandIn(Protocol):
     kind: KeyKind
     public_key: bytes
     settings: dict[str, str]
-    ways: frozenset[Wrong]
+    ways: ClassVar[frozenset[Wrong]]
     """In which ways it can be wrong."""
 
     def act(self, wrong: Wrong | None) -> None:

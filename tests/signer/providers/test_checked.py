@@ -103,6 +103,12 @@ async def test_a_check_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPat
 def test_a_public_key_has_one_spelling(kind: KeyKind) -> None:
     key = new_public_key(kind)
     assert parse_public_key(public_key_text(key)) == key
-    for other in (key.hex().upper(), " " + public_key_text(key), public_key_text(key)[:-1], ""):
+    for other in (
+        key.hex().upper(),
+        " " + public_key_text(key),
+        public_key_text(key) + "\n",
+        "0" + public_key_text(key),
+        "",
+    ):
         with pytest.raises(ValueError):
             parse_public_key(other)

@@ -140,9 +140,3 @@ async def test_a_signer_whose_provider_is_not_there_ends_and_says_so(running: Ru
     assert done.returncode == 1
     assert "the signer cannot start" in done.stderr
     assert time.monotonic() - began < DEADLINE_S
-
-
-async def test_a_signer_that_is_told_of_another_key_does_not_start(running: Running) -> None:
-    done = await start(running, XORJ_SIGNER_PUBLIC_KEY="So11111111111111111111111111111111111111112")
-    assert done.returncode == 2
-    assert "XORJ_SIGNER_PUBLIC_KEY names So1111" in done.stderr

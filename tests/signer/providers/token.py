@@ -23,7 +23,7 @@ class LocalKey:
     """A key on this machine."""
 
     kind = KeyKind.ED25519
-    ways: frozenset[Wrong] = frozenset()
+    ways: ClassVar[frozenset[Wrong]] = frozenset()
 
     def __init__(self, made: SignerKey) -> None:
         self.public_key = made.public_key
@@ -39,7 +39,7 @@ class LocalKey:
 class WrongToken:
     """Stands where a private key's handle stands, and is wrong."""
 
-    ways: ClassVar = frozenset({*RAISED, Wrong.SIGNATURE, Wrong.LENGTH})
+    ways: ClassVar[frozenset[Wrong]] = frozenset({*RAISED, Wrong.SIGNATURE, Wrong.LENGTH})
 
     def __init__(self, real: Any, wrong: Wrong) -> None:
         self._real = real

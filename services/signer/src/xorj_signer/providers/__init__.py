@@ -11,6 +11,8 @@ from typing import Protocol
 
 CALL_S_MAX = 3.0
 """Seconds after which a provider gives up one call, whatever its SDK would do."""
+CONNECT_S_MAX = 1.0
+"""How much of it may pass before there is a connection."""
 DETAIL_CHARACTERS_MAX = 500
 
 

@@ -28,13 +28,12 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from xorj_signer.providers import CALL_S_MAX, KeyKind, ProviderFailed, ProviderFault
+from xorj_signer.providers import CALL_S_MAX, CONNECT_S_MAX, KeyKind, ProviderFailed, ProviderFault
 
 MESSAGE_BYTES_MAX = 4_096
 CALLS_AT_ONCE_MAX = 32
 _ALGORITHM = "ED25519_SHA_512"
 _KEY_SPEC = "ECC_NIST_EDWARDS25519"
-_CONNECT_S_MAX = 1.0
 
 _FAULTS = {
     "ThrottlingException": ProviderFault.THROTTLED,
@@ -132,13 +131,14 @@ class AwsKmsKey:
 
     async def _call(self, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            async with asyncio.timeout(CALL_S_MAX):  # credentials and the call itself have each their own timeouts
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             fault = _FAULTS.get(code, ProviderFault.THROTTLED if status == 429 else ProviderFault.UNREACHABLE)
             raise ProviderFailed(f"{self._arn}: {code or status}", fault) from error
-        except (ConnectTimeoutError, ReadTimeoutError) as error:
+        except (TimeoutError, ConnectTimeoutError, ReadTimeoutError) as error:
             raise ProviderFailed(f"{self._arn}: KMS does not answer in time", ProviderFault.TIMEOUT) from error
         except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
             raise ProviderFailed(f"{self._arn}: {error}", ProviderFault.DENIED) from error
@@ -161,8 +161,8 @@ def _client(key_arn: str, credentials_file: Path | None, endpoint_url: str | Non
             raise ProviderFailed(told, ProviderFault.MISCONFIGURED)
         session.set_credentials(credentials.access_key, credentials.secret_key, credentials.token)
     config = Config(
-        connect_timeout=_CONNECT_S_MAX,
-        read_timeout=CALL_S_MAX - _CONNECT_S_MAX,
+        connect_timeout=CONNECT_S_MAX,
+        read_timeout=CALL_S_MAX - CONNECT_S_MAX,
         retries={"total_max_attempts": 1, "mode": "standard"},
         max_pool_connections=CALLS_AT_ONCE_MAX,
     )

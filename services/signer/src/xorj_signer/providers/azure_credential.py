@@ -3,13 +3,13 @@
 1. What the named credential needs must be set; what is missing is named.
 """
 
-from typing import TypeVar, assert_never
+from typing import Any, TypeVar, assert_never
 from urllib.parse import urlsplit
 
 from azure.core.credentials import TokenCredential
 from azure.identity import ClientSecretCredential, ManagedIdentityCredential, WorkloadIdentityCredential
 
-from xorj_signer.providers import ProviderFailed, ProviderFault
+from xorj_signer.providers import CALL_S_MAX, CONNECT_S_MAX, ProviderFailed, ProviderFault
 from xorj_signer.providers.settings import LOOPBACK, AzureKeyVaultSettings, read_secret
 
 T = TypeVar("T")
@@ -18,6 +18,11 @@ T = TypeVar("T")
 def azure_credential(settings: AzureKeyVaultSettings) -> TokenCredential:
     """The credential that the settings name. Raises `ProviderFailed`."""
     kind = settings.signer_azure_credential
+    limits: dict[str, Any] = {
+        "retry_total": 0,
+        "connection_timeout": CONNECT_S_MAX,
+        "read_timeout": CALL_S_MAX - CONNECT_S_MAX,
+    }
     match kind:
         case "client-secret":
             verify = settings.signer_azure_ca_file
@@ -29,7 +34,7 @@ def azure_credential(settings: AzureKeyVaultSettings) -> TokenCredential:
                 connection_verify=True if verify is None else str(verify),
                 # An authority of this machine is not in Microsoft's list of authorities.
                 disable_instance_discovery=urlsplit(settings.signer_azure_authority).hostname in LOOPBACK,
-                retry_total=0,
+                **limits,
             )
         case "workload-identity":
             return WorkloadIdentityCredential(
@@ -37,10 +42,10 @@ def azure_credential(settings: AzureKeyVaultSettings) -> TokenCredential:
                 client_id=_needed("CLIENT_ID", settings.signer_azure_client_id, kind),
                 token_file_path=str(_needed("TOKEN_FILE", settings.signer_azure_token_file, kind)),
                 authority=settings.signer_azure_authority,
-                retry_total=0,
+                **limits,
             )
         case "managed-identity":
-            return ManagedIdentityCredential(client_id=settings.signer_azure_client_id, retry_total=0)
+            return ManagedIdentityCredential(client_id=settings.signer_azure_client_id, **limits)
         case _:
             assert_never(kind)
 

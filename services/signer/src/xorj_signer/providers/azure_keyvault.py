@@ -31,11 +31,10 @@ from azure.keyvault.keys.crypto import CryptographyClient, SignatureAlgorithm, S
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicNumbers
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from xorj_signer.providers import CALL_S_MAX, KeyKind, ProviderFailed, ProviderFault
+from xorj_signer.providers import CALL_S_MAX, CONNECT_S_MAX, KeyKind, ProviderFailed, ProviderFault
 from xorj_signer.verification import SIGNATURE_BYTES, low_s
 
 CALLS_AT_ONCE_MAX = 16
-_CONNECT_S_MAX = 1.0
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 T = TypeVar("T")
 
@@ -53,8 +52,8 @@ class AzureKeyVaultKey:
         self._key_name, self._version = key_name, version
         options: dict[str, Any] = {
             "retry_total": 0,
-            "connection_timeout": _CONNECT_S_MAX,
-            "read_timeout": CALL_S_MAX - _CONNECT_S_MAX,
+            "connection_timeout": CONNECT_S_MAX,
+            "read_timeout": CALL_S_MAX - CONNECT_S_MAX,
             "connection_verify": True if ca is None else ca,
             # A vault on loopback is no subdomain of the tokens' resource.
             "verify_challenge_resource": urlsplit(vault_url).hostname not in _LOOPBACK,
@@ -141,7 +140,10 @@ class AzureKeyVaultKey:
 
     async def _call(self, work: Callable[[], T]) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            async with asyncio.timeout(CALL_S_MAX):  # a token and the call itself have each their own timeouts
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except TimeoutError as error:
+            raise ProviderFailed(f"{self._id}: no answer in time", ProviderFault.TIMEOUT) from error
         except AzureError as error:
             told = f"{self._id}: {type(error).__name__} {error.message}"
             raise ProviderFailed(told, _fault_of(error)) from error
@@ -157,7 +159,9 @@ def _fault_of(error: AzureError) -> ProviderFault:
     if isinstance(error, DecodeError | DeserializationError):
         return ProviderFault.MALFORMED
     if isinstance(error, ClientAuthenticationError):
-        return ProviderFault.DENIED
+        # Also what a token could not be had for: then the reason stands behind it.
+        cause = error.__cause__
+        return _fault_of(cause) if isinstance(cause, AzureError) else ProviderFault.DENIED
     status = error.status_code if isinstance(error, HttpResponseError) else None
     if status == 403:
         # One status for "you may not" and for "not with this key"; only the text tells them apart.
