@@ -136,7 +136,9 @@ class _Auditor:
         end, checkpoint = await checked_end(store, key, self._registry, kafka, reader.cluster_id)
         async with AuditStore(read_secret(self._settings.database_dsn_file), f"{self._instance} proofs") as proofs:
             proof = _one_at_a_time(TreeReader(proofs.session).consistency)
-            desks = [WitnessDesk(one, client, proof) for one in self._witnesses]
+            desks = [
+                WitnessDesk(one, client, proof, await store.cosigned_size(one.key.name)) for one in self._witnesses
+            ]
             await until_witnessed(desks, checkpoint)
             echoes = Echoes(self._registry, reader.cluster_id)
             ingest = Ingest(reader, store, echoes, end)

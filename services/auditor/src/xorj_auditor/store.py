@@ -198,6 +198,13 @@ class AuditStore:
                 cosigned_at_us,
             )
 
+    async def cosigned_size(self, witness: str) -> int:
+        """The size of the largest checkpoint that this witness has cosigned; 0 when it has none."""
+        size: int = await self.session.fetchval(
+            "SELECT coalesce(max(size), 0) FROM audit_cosignatures WHERE witness = $1", witness
+        )
+        return size
+
     async def _prepare(self, appended_at_us: int) -> None:
         """Months are made by a function that acts as the owner; it refuses what is far from the database's time."""
         if appended_at_us + PARTITION_AHEAD_US > self._prepared_until_us:

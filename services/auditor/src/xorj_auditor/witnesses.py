@@ -4,6 +4,7 @@
 2. What a witness says about sizes is believed only against us: a claim that it has seen more stops a start, and never
    makes anything true.
 3. A witness that does not answer is late, and its lag is told; one that contradicts is an alarm until it agrees again.
+4. A witness that has forgotten what it cosigned is an alarm for good: it protects nobody against what it forgot.
 """
 
 import asyncio
@@ -37,7 +38,7 @@ LAG_S_MAX = 10.0
 ANSWER_BYTES_MAX = 64 * 1024
 
 _LAG_S = Gauge("xorj_audit_witness_lag_seconds", "Since when a signed entry waits for a cosignature", ["witness"])
-_CONTRADICTED = Gauge("xorj_audit_witness_contradicts", "1 while a witness says it has seen another log", ["witness"])
+_CONTRADICTED = Gauge("xorj_audit_witness_contradicts", "1 while a witness contradicts, or has forgotten", ["witness"])
 _COSIGNED = Counter("xorj_audit_cosignatures", "Cosignatures received", ["witness"])
 _log = structlog.get_logger()
 
@@ -108,7 +109,7 @@ def load_witnesses(path: Path | None) -> tuple[Witness, ...]:
 async def show(
     client: httpx.AsyncClient, witness: Witness, signed: SignedCheckpoint, seen: int, proof: Proof
 ) -> tuple[Answer, int]:
-    """Shows a checkpoint to a witness thought to have seen `seen` entries; its answer, and what it has seen then.
+    """Shows a checkpoint to a witness thought to have seen `seen` entries; its answer, and what it claims.
 
     When it has seen another size, the checkpoint is shown once more from there.
     """
@@ -121,7 +122,7 @@ async def show(
             return Unreachable(f"{type(error).__name__}: {error}"), seen
         match response.status_code:
             case 200:
-                return _cosignature(witness, signed.checkpoint, response.content), signed.checkpoint.size
+                return _cosignature(witness, signed.checkpoint, response.content), seen
             case 409:
                 claimed = _size_in(response)
                 if claimed is None:
@@ -147,21 +148,23 @@ def add_checkpoint_body(old_size: int, proof: Sequence[bytes], signed: SignedChe
 class WitnessDesk:
     """Keeps one witness up to date."""
 
-    def __init__(self, witness: Witness, client: httpx.AsyncClient, proof: Proof) -> None:
+    def __init__(self, witness: Witness, client: httpx.AsyncClient, proof: Proof, seen: int = 0) -> None:
+        """`seen`: the size of the largest checkpoint that it is known to have cosigned."""
         self.witness = witness
         self.contradiction: str | None = None
+        self._forgot: str | None = None
         self._client = client
         self._proof = proof
-        self._seen = 0
+        self._seen = seen
         self._waiting_since_s: float | None = None
         self._name = witness.key.name
 
     def problem(self) -> str | None:
         """What is wrong with it: it contradicts, or it lags."""
-        if self.contradiction is not None:
-            return self.contradiction
         lag_s = self.lag_s()
-        return f"has not cosigned for {lag_s:.0f} s" if lag_s > LAG_S_MAX else None
+        late = f"has not cosigned for {lag_s:.0f} s" if lag_s > LAG_S_MAX else None
+        found = self.contradiction or self._forgot or late
+        return None if found is None else f"witness {self._name}: {found}"
 
     def lag_s(self) -> float:
         """For how long a signed checkpoint has been waiting for its cosignature."""
@@ -171,9 +174,13 @@ class WitnessDesk:
         """Show a checkpoint and remember the answer."""
         if self._waiting_since_s is None and signed.checkpoint.size > self._seen:
             self._waiting_since_s = time.monotonic()
-        answer, self._seen = await show(self._client, self.witness, signed, self._seen, self._proof)
+        answer, claimed = await show(self._client, self.witness, signed, self._seen, self._proof)
+        if claimed < min(self._seen, signed.checkpoint.size):
+            self._forgot = f"rolled back: it cosigned {self._seen} entries and has seen {claimed}"
+            _log.error("auditor.witness_rolled_back", witness=self._name, cosigned=self._seen, seen=claimed)
         match answer:
             case Cosigned():
+                self._seen = max(self._seen, signed.checkpoint.size)
                 if self.contradiction is not None:
                     _log.info("auditor.witness_agrees", witness=self._name)
                 self.contradiction, self._waiting_since_s = None, None
@@ -185,7 +192,7 @@ class WitnessDesk:
             case Unreachable(detail):
                 _log.warning("auditor.witness_unreachable", witness=self._name, detail=detail, lag_s=self.lag_s())
         _LAG_S.labels(self._name).set(self.lag_s())
-        _CONTRADICTED.labels(self._name).set(self.contradiction is not None)
+        _CONTRADICTED.labels(self._name).set(self.contradiction is not None or self._forgot is not None)
         return answer
 
     def _contradicts(self, what: str) -> None:
