@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import math
 import os
 import random
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from solders.instruction import Instruction
@@ -102,6 +103,75 @@ def test_accounts_and_events_have_the_sizes_of_the_interface() -> None:
         assert 8 + sum(size_of(field["type"]) for field in TYPES[name]) == length
         discriminator = next(entry["discriminator"] for entry in IDL["accounts"] if entry["name"] == name)
         assert discriminator == list(hashlib.sha256(f"account:{name}".encode()).digest()[:8])
+
+
+def sample(kind: Any) -> bytes:
+    """Bytes that a field of this type may hold; every 41-byte array is a change."""
+    if kind == {"array": ["u8", 41]}:
+        return vault.encode_change(vault.LowerDelay(7))
+    if kind == {"vec": "pubkey"}:
+        return (2).to_bytes(4, "little") + bytes([5] * 64)
+    if kind == {"array": ["u8", 33]}:
+        return bytes([9] * 32) + b"\0"
+    return (1).to_bytes(size_of(kind), "little")
+
+
+def test_events_are_the_same_in_program_client_and_interface() -> None:
+    source = (PROGRAMS / "vault" / "src" / "event.rs").read_text()
+    in_program = {
+        "".join(word.capitalize() for word in name.split("_")): [int(byte) for byte in tag.split(", ")]
+        for name, tag in re.findall(r"pub const (\w+): \[u8; 8\] = \[([\d, ]+)\];", source)
+    }
+    assert {entry["name"]: entry["discriminator"] for entry in IDL["events"]} == in_program
+    assert {kind.__name__ for kind in get_args(vault.Event)} == set(in_program)
+    for name, tag in in_program.items():
+        assert tag == list(hashlib.sha256(f"event:{name}".encode()).digest()[:8])
+        data = bytes(tag) + b"".join(sample(field["type"]) for field in TYPES[name])
+        assert type(vault.parse_event(data)).__name__ == name
+        assert vault.parse_event(data[:-1]) is None
+        assert vault.parse_event(data + b"\0") is None
+
+
+def test_instructions_of_the_program_are_those_of_the_interface() -> None:
+    source = (PROGRAMS / "vault" / "src" / "lib.rs").read_text()
+    tags = re.findall(r"pub const (\w+): \[u8; 8\] = \[([\d, ]+)\];", source)
+    in_program = {name.lower(): [int(byte) for byte in tag.split(", ")] for name, tag in tags}
+    assert in_program == {entry["name"]: entry["discriminator"] for entry in IDL["instructions"]}
+    assert all(f"tag::{name.upper()} =>" in source for name in in_program)
+
+
+def test_constants_are_the_same_in_program_client_and_interface() -> None:
+    rules = "".join((PROGRAMS / "rules" / "src" / name).read_text() for name in ("change.rs", "trade.rs"))
+    in_program = {
+        name: math.prod(int(factor.replace("_", "")) for factor in value.split(" * "))
+        for name, value in re.findall(r"pub const (\w+): u64 = ([\d_ *]+);", rules)
+    }
+    assert {entry["name"]: int(entry["value"]) for entry in IDL["constants"]} == in_program
+    assert {name: getattr(vault, name) for name in in_program} == in_program
+    state = (PROGRAMS / "vault" / "src" / "state.rs").read_text()
+    assert f"pub const MINT_COUNT: usize = {vault.MINTS_MAX};" in state
+    assert f"pub const LEN: usize = {CONFIG_LEN};" in state
+    assert f"pub const LEN: usize = {VAULT_LEN};" in state
+
+
+CHANGES: tuple[vault.Change, ...] = (
+    vault.AddBotAuthority(PROGRAM),
+    vault.AllowProgram(PROGRAM),
+    vault.SetGuardian(PROGRAM),
+    vault.SetAdmin(PROGRAM),
+    vault.LowerDelay(2**63),
+    vault.Unpause(3),
+)
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: type(change).__name__)
+def test_a_change_reads_back_and_no_other_bytes_are_it(change: vault.Change) -> None:
+    data = vault.encode_change(change)
+    assert vault.parse_change(data) == change
+    for wrong in (data[:-1], data + b"\0", b"\x07" + data[1:], data[:-1] + b"\x01"):
+        with pytest.raises(vault.InvalidChange):
+            vault.parse_change(wrong)
+    assert {type(one) for one in CHANGES} == set(get_args(vault.Change))
 
 
 def test_errors_are_the_same_in_program_client_and_interface() -> None:
