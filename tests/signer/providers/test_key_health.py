@@ -8,6 +8,7 @@ import pytest
 from solders.message import Message, MessageV0, from_bytes_versioned
 from xorj_core.base58 import address_text
 from xorj_signer.key_health import watch_key
+from xorj_signer.metrics import KEY_FAULTS, KEY_FIT
 from xorj_signer.providers import KeyKind, ProviderFailed, ProviderFault
 from xorj_signer.providers.settings import load_provider_settings
 from xorj_signer.providers.thread import OneThread
@@ -78,7 +79,11 @@ async def test_a_key_that_is_right_is_not_talked_about() -> None:
     "answer", [bytes([1]) * 32, b"", *(ProviderFailed("as told", fault) for fault in ProviderFault)], ids=str
 )
 async def test_a_key_that_is_unfit_stops_serving_until_it_is_right_again(answer: bytes | ProviderFailed) -> None:
+    fault = answer.fault if isinstance(answer, ProviderFailed) else ProviderFault.WRONG_KEY
+    counted = KEY_FAULTS.labels(fault.value)._value.get()
     assert await watched(AnsweringKey([EXPECTED, answer, answer, EXPECTED]), 6) == [False, True]
+    assert KEY_FAULTS.labels(fault.value)._value.get() == counted + 2
+    assert KEY_FIT._value.get() == 1
 
 
 async def test_one_thread_does_the_calls_in_order_and_skips_those_nobody_waits_for() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from xorj_signer.metrics import KEY_FAULTS, KEY_FIT
 from xorj_signer.providers import KeyProvider, ProviderFailed, ProviderFault
 from xorj_signer.providers.checked import check_key
 
@@ -24,16 +25,20 @@ async def watch_key(
 ) -> None:
     """Check every `period_s` seconds; `tell` whether the key serves, at each change. Runs until cancelled."""
     known: ProviderFault | None = None
+    KEY_FIT.set(1)  # it was checked when it was opened
     while True:
         await asyncio.sleep(period_s if known is None else min(period_s, RETRY_S))
         try:
             await check_key(key, expected)
         except ProviderFailed as error:
+            KEY_FIT.set(0)
+            KEY_FAULTS.labels(error.fault.value).inc()
             if known is not error.fault:
                 log.warning("key_unfit", provider=key.name, fault=error.fault.value, detail=str(error))
                 await tell(False)  # noqa: FBT003 (the callback's only argument)
             known = error.fault
             continue
+        KEY_FIT.set(1)
         if known is not None:
             log.info("key_fit_again", provider=key.name)
             await tell(True)  # noqa: FBT003
