@@ -6,10 +6,10 @@ UV := UV_CACHE_DIR=.xorj/cache/uv UV_SYSTEM_CERTS=1 $(BIN)/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format lock proto programs clean
+.PHONY: help setup demo test test-all lint format lock proto programs fuzz-programs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## .venv with the xorj command, and everything the local world needs; does nothing when nothing changed
 	@$(PYTHON) infra/localnet/bootstrap.py
@@ -44,6 +44,9 @@ proto: setup ## generate the Python code of the contracts
 
 programs: ## build the on-chain programs; downloads their toolchain the first time
 	infra/programs/build.sh
+
+fuzz-programs: setup ## N=1000000 random steps on the vault program against its model; SEED=... repeats a run
+	@$(BIN)/python -m tests.programs.fuzz $(or $(N),1000000) $(SEED)
 
 clean: ## remove the environment, the caches and the local world
 	rm -rf .venv .xorj .mypy_cache .ruff_cache .pytest_cache
