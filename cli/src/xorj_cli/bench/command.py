@@ -1,6 +1,7 @@
 """The verbs of `xorj bench`: arguments in, one report out."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import asyncpg
@@ -9,17 +10,13 @@ from aiokafka.errors import KafkaError
 from rich.table import Table
 from xorj_log.reader import ReadRefused
 
+from xorj_cli.bench.signer import SignerWish, run_signer_bench
 from xorj_cli.bench.trade import TradeWish, run_trade_bench
 from xorj_cli.output import STOPPED, Failure, fail, print_json, stderr, stdout
 from xorj_cli.session import START_FAILURES, ended_by_signals, plain
 
 app = typer.Typer(no_args_is_help=True, help="Measure this machine; every bench starts and stops the world it needs.")
 FAILURES: tuple[type[Exception], ...] = (*START_FAILURES, KafkaError, ReadRefused, TimeoutError, asyncpg.PostgresError)
-
-
-@app.callback()
-def bench() -> None:
-    """Keeps `trade` a verb while it is the only one."""
 
 
 @app.command("trade")
@@ -31,9 +28,27 @@ def trade_command(
 ) -> None:
     """Milliseconds from delta to confirmed, and trades a second, beside bare Kafka over as many hops."""
 
+    _measure(lambda: run_trade_bench(TradeWish(vaults, seconds, rate), stderr.print), as_json=as_json)
+
+
+@app.command("signer")
+def signer_command(
+    signatures: Annotated[
+        int, typer.Option(min=100, max=4_000, help="Signatures in each round of 64 callers.")
+    ] = 2_000,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="Rounds of 64 callers; the median counts.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+) -> None:
+    """Signatures a second with full policy and durable ledger, beside the bare parts that they are made of."""
+    _measure(lambda: run_signer_bench(SignerWish(signatures, rounds), stderr.print), as_json=as_json)
+
+
+def _measure(bench: Callable[[], Awaitable[dict[str, Any]]], *, as_json: bool) -> None:
+    """Run a bench and print its report, or why there is none."""
+
     async def run() -> dict[str, Any]:
         async with ended_by_signals():
-            return await run_trade_bench(TradeWish(vaults, seconds, rate), stderr.print)
+            return await bench()
 
     try:
         body = asyncio.run(run())

@@ -148,6 +148,8 @@ class Guard:
 
     async def wait_covered(self, positions: Sequence[Position], timeout_s: float) -> bool:
         """Whether the audit log holds all these records, waiting up to `timeout_s` for it."""
+        if self._all_covered(positions):
+            return True
         waiter = _Waiter(tuple(positions), asyncio.get_running_loop(), asyncio.Event())
         with self._waiters_lock:
             self._waiters.add(waiter)

@@ -67,10 +67,10 @@ class RecordFetcher:
         if topic is None or position.topic not in self._topics or position.partition >= topic.partitions:
             raise RecordNotFound(f"{position}: not a partition that is read here")
         key = (position.topic, position.partition, position.offset)
+        if record := self._tail.get(key):
+            return record
         try:
             async with asyncio.timeout(timeout_s):
-                if record := self._tail.get(key):
-                    return record
                 if position.offset < self._tail_start.get(key[:2], 0):
                     return await self._seek(position)
                 async with self._arrived:

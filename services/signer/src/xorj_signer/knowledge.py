@@ -69,6 +69,8 @@ class Knowledge:
     async def wait_for_prices(self, fact_ids: Iterable[bytes], timeout_s: float) -> bool:
         """Whether all these prices are known, at the latest after `timeout_s`: they may still be on their way."""
         wanted = tuple(fact_ids)
+        if all(fact_id in self._prices for fact_id in wanted):
+            return True
         try:
             async with asyncio.timeout(timeout_s), self._changed:
                 await self._changed.wait_for(lambda: all(fact_id in self._prices for fact_id in wanted))
