@@ -24,6 +24,7 @@ from tests.signer.dying_signer import STEPS
 from tests.signer.rig import RefusedCall
 from tests.signer.running import signer_process
 from tests.signer.trades import Trade, honest_trade
+from tests.worlds import reachable
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -183,6 +184,7 @@ async def test_a_database_killed_between_two_steps_loses_nothing_that_was_promis
         assert isinstance(answer, RefusedCall)
         assert answer.reason == "LEDGER_UNAVAILABLE"
         assert not await frail.on_log(trade)
+    reachable(world.directory)  # another test run may have closed the directory that all of them share
     await world.restart("database")
     if not world.supervisor.running("auditor"):
         await world.restart("auditor")

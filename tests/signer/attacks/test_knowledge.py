@@ -108,6 +108,7 @@ async def test_one_base_unit_out_is_refused_and_so_is_one_below_the_bound(fortre
     assert await fortress.refused(honest_trade(fortress.bot, amount_out_min=bound - 1)) == "MINIMUM_OUT_TOO_LOW"
 
 
+@pytest.mark.slow  # it waits for the price; test_request asks the same of a signer in this process
 async def test_a_price_that_was_never_published_supports_nothing(fortress: Fortress) -> None:
     invented = price_of(JUP, 1)
     trade = honest_trade(fortress.bot, amount_out_min=1)
