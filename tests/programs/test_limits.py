@@ -47,6 +47,11 @@ def trade(world: World, amount: int) -> None:
     world.send_message(world.plan(world.order(amount, 1), world.swap(amount)), [world.bot])
 
 
+def trade_until_refused(world: World, size: int) -> None:
+    for _ in range(2_000):
+        trade(world, min(size, world.holding(world.vault_address, world.place_in) // 20))
+
+
 def refuse(world: World, amount: int, expected: VaultError) -> None:
     before, balances = world.vault_state(), world.trade_balances()
     with pytest.raises(Refused) as refused:
@@ -213,8 +218,7 @@ def test_a_stolen_bot_key_destroys_no_more_than_the_turnover_limit_in_a_window(w
     limit(world, turnover_bps_max=1_000, trade_share_bps_max=500)
     for size in [HELD // 20, HELD // 40, HELD // 100, TOKEN, 1_000]:
         with pytest.raises(Refused) as refused:
-            for _ in range(2_000):
-                trade(world, min(size, world.holding(world.vault_address, world.place_in) // 20))
+            trade_until_refused(world, size)
         assert refused.value.vault_error() is VaultError.TURNOVER_EXCEEDED
     spent = HELD - world.holding(world.vault_address, world.place_in)
     assert 0 < spent <= HELD // 10
