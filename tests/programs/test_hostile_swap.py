@@ -12,7 +12,7 @@ from solders.account import Account
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 from solders.system_program import ID as SYSTEM
-from solders.system_program import AssignParams, TransferParams, assign, transfer
+from solders.system_program import AllocateParams, AssignParams, TransferParams, allocate, assign, transfer
 from xorj_solana import vault
 from xorj_solana.programs import SPL_TOKEN
 from xorj_solana.vault import ProgramFailure, VaultError
@@ -260,6 +260,42 @@ def test_taking_the_trade_authority_over() -> None:
     world.svm.airdrop(world.trade_authority, 10_000_000)
     take = assign(AssignParams(pubkey=world.trade_authority, owner=ROGUE))
     refuse(world, exchange(world, AMOUNT, PRICE).call(take), VaultError.ACCOUNT_STATE_CHANGED)
+
+
+def test_making_a_multisig_of_the_trade_authority() -> None:
+    """With its signature the thief funds, sizes and hands over the account: its own keys would sign for the hands."""
+    world = hostile_world()
+    authority = world.trade_authority
+    world.svm.set_account(RESERVE, Account(10**9, b"", SYSTEM))
+    fund = transfer(TransferParams(from_pubkey=RESERVE, to_pubkey=authority, lamports=10_000_000))
+    script = exchange(world, AMOUNT, PRICE).call(fund)
+    script.call(allocate(AllocateParams(pubkey=authority, space=355)))
+    script.call(assign(AssignParams(pubkey=authority, owner=SPL_TOKEN)))
+    metas = [AccountMeta(authority, is_signer=False, is_writable=True), AccountMeta(THIEF, False, False)]  # noqa: FBT003
+    script.call(Instruction(SPL_TOKEN, bytes([19, 1]), metas))
+    refuse(world, script, VaultError.FOREIGN_TRADE_ACCOUNT)
+
+
+@pytest.mark.parametrize(
+    ("whose", "side", "expected"),
+    [
+        (held, "place_in", VaultError.ACCOUNT_STATE_CHANGED),
+        (held, "place_out", FROZEN),
+        (hand, "place_in", VaultError.ACCOUNT_STATE_CHANGED),
+        (hand, "place_out", FROZEN),
+    ],
+)
+def test_freezing_an_account_with_the_mints_own_authority(
+    whose: Callable[[World, str], Pubkey], side: str, expected: Expected
+) -> None:
+    world = hostile_world()
+    mint = getattr(world, side).mint
+    account = world.account(mint)
+    data = account.data[:46] + struct.pack("<I", 1) + bytes(RESERVE)
+    world.svm.set_account(mint, Account(account.lamports, data, account.owner))
+    script = exchange(world, AMOUNT, PRICE)
+    script.token(bytes([10]), whose(world, side), mint, authority=RESERVE)
+    refuse(world, script, expected)
 
 
 def test_draining_lamports_beside_a_balance() -> None:

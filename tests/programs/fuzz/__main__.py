@@ -4,6 +4,7 @@ Prints the seed first, a line of progress every ten seconds, and what was met at
 the shortest sequence that shows it, printed, and ends the run with 1. Memory does not grow with N.
 """
 
+import hashlib
 import secrets
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import TextIO
 from tests.programs.fuzz.choice import Seeded
 from tests.programs.fuzz.run import Failed, Tally, fails, replay, run_drawn
 from tests.programs.fuzz.shrink import shrink
+from tests.programs.svm_world import BUILT
 
 LENGTH = 120
 PROGRESS_S = 10
@@ -21,8 +23,9 @@ PROGRESS_S = 10
 def main(arguments: list[str]) -> int:
     count = int(arguments[0])
     seed = int(arguments[1]) if len(arguments) > 1 and arguments[1] else secrets.randbelow(2**32)
-    elf = Path(arguments[2]).read_bytes() if len(arguments) > 2 and arguments[2] else None
-    say(f"seed {seed}, {count} steps")
+    # Read once: the whole run tries one program, whatever is built meanwhile.
+    elf = (Path(arguments[2]) if len(arguments) > 2 else BUILT / "vault.so").read_bytes()
+    say(f"seed {seed}, {count} steps, program {hashlib.sha256(elf).hexdigest()[:16]}")
     tally, started = Tally(), time.monotonic()
     shown, sequence = started, 0
     while tally.steps < count:
@@ -40,7 +43,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def report(failure: Failed, seed: int, tally: Tally, elf: bytes | None) -> int:
+def report(failure: Failed, seed: int, tally: Tally, elf: bytes) -> int:
     say(f"disagreement after {tally.steps} steps, in the sequence of seed {seed}: {failure.reason}")
     shortest = shrink(failure.steps, lambda steps: fails(steps, elf))
     say("shortest sequence:")
