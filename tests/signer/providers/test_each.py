@@ -2,19 +2,21 @@
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 from google.cloud import kms_v1
 from xorj_signer.providers import KeyProvider, ProviderFailed, ProviderFault
-from xorj_signer.providers.aws_kms import MESSAGE_BYTES_MAX
+from xorj_signer.providers.aws_kms import MESSAGE_BYTES_MAX, client_of
 from xorj_signer.providers.google_kms import MESSAGE_BYTES_MAX as GOOGLE_MESSAGE_BYTES_MAX
-from xorj_signer.providers.settings import load_provider_settings
+from xorj_signer.providers.settings import load_provider_settings, open_checked
 from xorj_signer.verification import P256_N, verify_p256
 
 from tests.signer.providers.aws import AwsStandIn
 from tests.signer.providers.azure import AzureStandIn
 from tests.signer.providers.conftest import OpenKeys, Told
 from tests.signer.providers.google import GoogleStandIn
+from tests.signer.providers.stand_ins import Wrong
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 Algorithm = kms_v1.CryptoKeyVersion.CryptoKeyVersionAlgorithm
@@ -45,6 +47,29 @@ async def test_aws_is_not_asked_for_more_than_it_may_sign(aws: AwsStandIn, keys:
 async def test_an_aws_key_of_another_kind_does_not_open(aws: AwsStandIn, told: Told) -> None:
     settings = told({**aws.settings, "XORJ_SIGNER_AWS_KEY_ARN": aws.p256_arn})
     assert await fault_at_opening(settings) is ProviderFault.MISCONFIGURED
+
+
+async def test_aws_is_asked_where_our_settings_say_and_nothing_else(
+    aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    credentials = Path(aws.settings["XORJ_SIGNER_AWS_CREDENTIALS_FILE"])
+    client = client_of(aws.key_arn, credentials, None)
+    assert client.meta.endpoint_url == "https://kms.eu-west-1.amazonaws.com"
+    client.close()
+
+
+async def test_a_key_that_can_be_seen_but_not_used_does_not_open(aws: AwsStandIn, told: Told) -> None:
+    told(aws.settings)
+    for wrong in (Wrong.DENIED, Wrong.SIGNATURE):
+        aws.act_on_signing = wrong
+        try:
+            with pytest.raises(ProviderFailed) as failed:
+                await open_checked(load_provider_settings(aws.settings))
+        finally:
+            aws.act_on_signing = None
+        assert failed.value.fault is wrong.fault
 
 
 async def test_google_is_not_asked_for_more_than_it_may_sign(google: GoogleStandIn, keys: OpenKeys) -> None:

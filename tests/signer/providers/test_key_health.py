@@ -10,9 +10,10 @@ from xorj_core.base58 import address_text
 from xorj_signer.key_health import watch_key
 from xorj_signer.metrics import KEY_FAULTS, KEY_FIT
 from xorj_signer.providers import KeyKind, ProviderFailed, ProviderFault
+from xorj_signer.providers.challenge import CHALLENGE_BYTES, challenge
 from xorj_signer.providers.settings import load_provider_settings
 from xorj_signer.providers.thread import OneThread
-from xorj_signer.selftest import CHALLENGE_BYTES, challenge, report, selftest
+from xorj_signer.selftest import report, selftest
 
 from tests.signer.providers.aws import AwsStandIn
 from tests.signer.providers.azure import AzureStandIn

@@ -2,18 +2,13 @@
 
 `xorj signer selftest` shows it; where only the signer is installed, `python -m xorj_signer.selftest` prints the same.
 
-1. A challenge begins with 0xFF. A transaction's message begins with its number of signatures, below 0x80, or with 0x80
-   and its version: 0xFF would be version 127, which does not exist; the off-chain messages of Solana begin with 0xFF
-   too, but with another name behind it. A P-256 signature counts on chain only over a digest of 32 bytes; a challenge
-   has 65.
-2. Every challenge is new, and every signature is verified before it counts.
-3. The service's own settings, opening and checks are used; nothing else is read, nothing is published.
+1. Every challenge is new, and every signature is verified before it counts.
+2. The service's own settings, opening and checks are used; nothing else is read, nothing is published.
 """
 
 import asyncio
 import json
 import os
-import secrets
 import sys
 import time
 from collections import Counter
@@ -22,12 +17,11 @@ from dataclasses import dataclass
 
 from xorj_signer.providers import KeyKind, KeyProvider, ProviderFailed, ProviderFault
 from xorj_signer.providers.addresses import public_key_text
+from xorj_signer.providers.challenge import CHALLENGE_BYTES, CHALLENGE_DOMAIN, challenge
 from xorj_signer.providers.checked import check_key, sign_checked
 from xorj_signer.providers.settings import ProviderSettings, load_provider_settings
 from xorj_signer.settings import EXIT_USAGE, own_variables
 
-CHALLENGE_DOMAIN = b"\xffxorj signer selftest v1\x00"
-CHALLENGE_BYTES = 65
 QUOTA_HINTS = {
     "aws-kms": "AWS: about 1,000 ECC signatures a second for all keys of an account in a region",
     "google-kms": "Google Cloud: asymmetric operations with HSM keys are limited by project and region",
@@ -66,12 +60,6 @@ class Selftest:
         """The latency that `percent` of the signatures stayed within; None without any."""
         found = self.latencies_us
         return found[min(len(found) - 1, len(found) * percent // 100)] if found else None
-
-
-def challenge() -> bytes:
-    """New bytes to sign."""
-    filling = secrets.token_bytes(CHALLENGE_BYTES - len(CHALLENGE_DOMAIN))
-    return CHALLENGE_DOMAIN + filling
 
 
 async def selftest(settings: ProviderSettings, *, signatures: int, callers: int) -> Selftest:

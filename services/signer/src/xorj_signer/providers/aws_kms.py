@@ -75,7 +75,7 @@ class AwsKmsKey:
     @classmethod
     async def open(cls, key_arn: str, *, credentials_file: Path | None, endpoint_url: str | None) -> "AwsKmsKey":
         """The key, asked for once. Without a file the credentials are the platform's own. Raises `ProviderFailed`."""
-        key = cls(await asyncio.to_thread(_client, key_arn, credentials_file, endpoint_url), key_arn)
+        key = cls(await asyncio.to_thread(client_of, key_arn, credentials_file, endpoint_url), key_arn)
         try:
             key._public = await key.check()
         except BaseException:
@@ -148,7 +148,8 @@ class AwsKmsKey:
             raise ProviderFailed(f"{self._arn}: {type(error).__name__}", ProviderFault.UNREACHABLE) from error
 
 
-def _client(key_arn: str, credentials_file: Path | None, endpoint_url: str | None) -> Any:
+def client_of(key_arn: str, credentials_file: Path | None, endpoint_url: str | None) -> Any:
+    """A client for the key's region, or for the endpoint that is given. Raises `ProviderFailed`."""
     session = botocore.session.get_session()
     if credentials_file is not None:
         try:
@@ -165,6 +166,7 @@ def _client(key_arn: str, credentials_file: Path | None, endpoint_url: str | Non
         read_timeout=CALL_S_MAX - CONNECT_S_MAX,
         retries={"total_max_attempts": 1, "mode": "standard"},
         max_pool_connections=CALLS_AT_ONCE_MAX,
+        ignore_configured_endpoint_urls=True,  # where KMS is asked is said by our settings alone
     )
     region = key_arn.split(":")[3]
     return session.create_client("kms", region_name=region, endpoint_url=endpoint_url, config=config)

@@ -17,7 +17,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from xorj_signer.providers import KeyProvider, ProviderFailed, ProviderFault
 from xorj_signer.providers.addresses import parse_public_key
-from xorj_signer.providers.checked import check_key
+from xorj_signer.providers.challenge import challenge
+from xorj_signer.providers.checked import check_key, sign_checked
 from xorj_signer.providers.file import FileKey
 
 PREFIX = "XORJ_SIGNER_"
@@ -203,11 +204,15 @@ def load_provider_settings(environment: Mapping[str, str], others: Iterable[str]
 
 
 async def open_checked(settings: ProviderSettings) -> KeyProvider:
-    """The key that the settings name, which is the expected one. Raises `ProviderFailed`."""
+    """The key that the settings name, which is the expected one and has just signed. Raises `ProviderFailed`.
+
+    A key may be visible and yet not usable, or belong to another than the public key beside it: a challenge tells.
+    """
     expected = settings.expected_public_key()
     key = await settings.open()
     try:
         await check_key(key, expected)
+        await sign_checked(key, challenge())
     except BaseException:
         await key.close()
         raise
