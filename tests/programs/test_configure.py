@@ -1,5 +1,6 @@
 """`xorj program init`, `show` and the verbs that change the configuration, on a deployed vault program."""
 
+import json
 import os
 import stat
 import time
@@ -154,3 +155,20 @@ def test_a_new_key_is_readable_by_its_owner_alone_and_never_overwrites(program: 
     before = file.read_bytes()
     said = run_verb("key", file, "--json")
     assert (said.exit_code, said.error, file.read_bytes()) == (2, "key_unusable", before)
+
+
+def test_without_an_endpoint_the_running_local_world_is_meant(
+    program: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XORJ_HOME", str(tmp_path))
+    nowhere = run_verb("show", "--json")
+    assert (nowhere.exit_code, nowhere.error) == (2, "no_endpoint")
+    told = {
+        "chain": {"rpc_url": program.world.rpc_url},
+        "genesis_hash": program.world.genesis,
+        "programs": {"vault": str(program.program)},
+    }
+    (tmp_path / "world").mkdir()
+    (tmp_path / "world" / "world.json").write_text(json.dumps(told))
+    assert run_verb("show", "--json").body["program"] == str(program.program)
+    assert run_verb("raise-delay", "2", "--key", program.admin, "--json").exit_code == 0

@@ -32,6 +32,8 @@ T = TypeVar("T")
 TRANSACTION_LEN_MAX = 1_232
 _ORDER = (Commitment.PROCESSED, Commitment.CONFIRMED, Commitment.FINALIZED)
 _SIMULATION_UNITS = 1_400_000
+_FIRST_PAUSE_S = 0.025
+"""Asked again after this, then after twice as long each time until something lands, at most `poll_s`."""
 
 
 class LandingFailed(Exception):
@@ -84,7 +86,7 @@ class Lander:
         in_flight_max: int = 32,
         patience_s: float = 60.0,
         resend_s: float = 1.0,
-        poll_s: float = 0.2,
+        poll_s: float = 0.4,
         copies_max: int = 6,
         on_landed: Callable[[Step], None] | None = None,
     ) -> None:
@@ -157,9 +159,10 @@ class Lander:
         """
         waiting = deque((step, 1) for step in steps)
         under_way: dict[Signature, _Attempt] = {}
-        highest = 0
+        highest, pause_s = 0, _FIRST_PAUSE_S
         self._answered_at_s = time.monotonic()
         while waiting or under_way:
+            landed_before = self.tally.landed
             try:
                 await self._sign_and_send(waiting, under_way)
                 highest = max(highest, await self._look(waiting, under_way, commitment))
@@ -168,8 +171,10 @@ class Lander:
             except (RpcUnreachable, RpcMalformed):  # unknown is asked again
                 if time.monotonic() - self._answered_at_s > self._patience_s:
                     raise
+            moved = self.tally.landed > landed_before
+            pause_s = _FIRST_PAUSE_S if moved else min(2 * pause_s, self._poll_s)
             if under_way or waiting:
-                await asyncio.sleep(self._poll_s)
+                await asyncio.sleep(pause_s)
         return highest
 
     async def _sign_and_send(self, waiting: deque[tuple[Step, int]], under_way: dict[Signature, _Attempt]) -> None:

@@ -3,6 +3,7 @@
 1. Signature, blockhash and duplicate checks are off in the machine: the bank does them, because the machine knows one
    blockhash at a time and forgets duplicates.
 2. Programs come in through the upgradeable loader, so that their upgrade authority is a real account's content.
+   Transactions to it deploy, upgrade and close as on a cluster, but the code runs from the same slot on, not the next.
 """
 
 from __future__ import annotations
