@@ -1,4 +1,4 @@
-"""Windows of the policy and the book of reservations, without a database: what counts, how often, and what is refused."""
+"""Windows of the policy and the book of reservations, without a database: what counts, how often, what is refused."""
 
 import dataclasses
 import random
