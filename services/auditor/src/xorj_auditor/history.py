@@ -32,6 +32,7 @@ from xorj_auditor.ingest import partitions
 from xorj_auditor.quiet import HEARTBEATS
 from xorj_auditor.rows import BadRow
 from xorj_auditor.store import AuditStore, StoreRefused
+from xorj_auditor.succession import pause
 from xorj_auditor.tree import TreeDamaged, TreeReader
 from xorj_auditor.witnesses import Behind, Beside, Cosigned, WitnessDesk
 
@@ -60,12 +61,16 @@ async def checked_end(
     return LogEnd(cluster_id, head, tree, await store.next_offsets(cluster_id, partitions())), checkpoint
 
 
-async def until_witnessed(desks: Sequence[WitnessDesk], checkpoint: SignedCheckpoint) -> None:
-    """Returns when a witness has cosigned the checkpoint that the log goes on from; at once where there are none.
+async def until_witnessed(
+    desks: Sequence[WitnessDesk], checkpoint: SignedCheckpoint, store: AuditStore, stopping: asyncio.Event
+) -> bool:
+    """Returns True when a witness has cosigned the checkpoint that the log goes on from; at once where there are none.
 
-    Raises StoreRefused when one of them has seen more, or another log.
+    False when told to stop before. Raises StoreRefused when one of them has seen more, or another log.
     """
-    while desks:
+    while not stopping.is_set():
+        if not desks:
+            return True
         answers = await asyncio.gather(*(desk.show(checkpoint) for desk in desks))
         for desk, answer in zip(desks, answers, strict=True):
             if isinstance(answer, Behind | Beside):
@@ -74,9 +79,11 @@ async def until_witnessed(desks: Sequence[WitnessDesk], checkpoint: SignedCheckp
                     " was restored from an older copy or rewritten, nothing is appended to it"
                 )
         if any(isinstance(answer, Cosigned) for answer in answers):
-            return
+            return True
         _log.warning("auditor.waits_for_a_witness", entries=checkpoint.checkpoint.size)
-        await asyncio.sleep(WITNESS_RETRY_S)
+        await store.ping()
+        await pause(stopping, WITNESS_RETRY_S)
+    return False
 
 
 async def _signed_checkpoint(store: AuditStore, key: CheckpointKey, head: Head) -> SignedCheckpoint:

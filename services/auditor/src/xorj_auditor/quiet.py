@@ -60,4 +60,4 @@ class QuietTopic:
 
 def _leaf(cluster_id: str, record: Received) -> bytes:
     headers = encode_headers(record.headers)
-    return record_leaf(cluster_id, HEARTBEATS, 0, record.offset, record.timestamp, record.key, headers, record.value)
+    return record_leaf(cluster_id, HEARTBEATS, 0, record.offset, record.timestamp, 0, record.key, headers, record.value)

@@ -22,23 +22,23 @@ Connection = Any
 
 QUERY = """
 SELECT
-    54 + octet_length(cluster_id) + octet_length(topic) + coalesce(octet_length(key), 0) + octet_length(headers)
+    66 + octet_length(cluster_id) + octet_length(topic) + coalesce(octet_length(key), 0) + octet_length(headers)
         + coalesce(octet_length(value), 0),
     16 + octet_length(cluster_id) + octet_length(topic),
-    cluster_id, topic, partition_no, first_offset, timestamp_ms,
+    cluster_id, topic, partition_no, first_offset, timestamp_ms, appended_at_us,
     CASE WHEN key IS NULL THEN '\\x00'::bytea ELSE '\\x01'::bytea || key END,
     headers,
     CASE WHEN value IS NULL THEN '\\x00'::bytea ELSE '\\x01'::bytea || value END,
-    kind, entry_index, next_offset, appended_at_us, leaf, chain
+    kind, entry_index, next_offset, leaf, chain
 FROM audit_entries WHERE entry_index >= $1 AND entry_index < $2 ORDER BY entry_index"""
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\x00"
 _FILE_HEAD = len(_SIGNATURE) + 8
 _FILE_END = b"\xff\xff"
 _ROW_HEAD = Struct(">hiiii")
-_PLACE = Struct(">i q i q")  # of what follows the place: length and first offset, length and timestamp
-_TAIL = Struct(">i h i q i q i q i 32s i 32s")
-_TAIL_LENGTHS = (2, 8, 8, 8, 32, 32)
+_PLACE = Struct(">i q i q i q")  # what follows the place, each after its length: first offset, timestamp, append time
+_TAIL = Struct(">i h i q i q i 32s i 32s")
+_TAIL_LENGTHS = (2, 8, 8, 32, 32)
 _RECORD_TAG = LEAF_PREFIX + len(LEAF_DOMAIN).to_bytes(2, "big") + LEAF_DOMAIN.encode()
 _RECORD = int(EntryKind.RECORD)
 _KINDS = {int(kind): kind for kind in EntryKind}
@@ -49,19 +49,32 @@ TakeRows = Callable[[list[Row]], Awaitable[None]]
 async def scan(connection: Connection, start: int, end: int, take: TakeRows) -> None:
     """Hands the entries from `start` to, not including, `end` to `take`, in order, a few thousand at a time.
 
-    Raises BadEntry for a row that is none, and asyncpg's errors and OSError when the database cannot be read.
+    Raises BadEntry for a row that is none, BadEntry and StopScan as `take` does, and asyncpg's errors and OSError when
+    the database cannot be read.
     """
     stream = _Stream(start)
+    stopped: list[Exception] = []
 
     async def hear(data: bytes) -> None:
-        rows, fault = stream.feed(data)
-        if rows:
-            await take(rows)
-        if fault is not None:
-            raise fault
+        if stopped:
+            return  # the rest is read and dropped: a COPY that is broken off here may wait for ever
+        try:
+            rows, fault = stream.feed(data)
+            if rows:
+                await take(rows)
+            if fault is not None:
+                stopped.append(fault)
+        except Exception as error:  # noqa: BLE001 - raised again below, when the COPY has ended
+            stopped.append(error)
 
     await connection.copy_from_query(QUERY, start, end, output=hear, format="binary")
+    if stopped:
+        raise stopped[0]
     stream.finish()
+
+
+class StopScan(Exception):
+    """Raised by `take`: nothing more is wanted."""
 
 
 class _Stream:
@@ -95,9 +108,9 @@ class _Stream:
             end = begin + frame
             if size < end + _TAIL.size:
                 break
-            _, offset, _, _ = place_of(data, begin + place)
-            w1, kind, w2, index, w3, next_offset, w4, at_us, w5, leaf, w6, chain = tail(data, end)
-            if (w1, w2, w3, w4, w5, w6) != _TAIL_LENGTHS:
+            _, offset, _, _, _, at_us = place_of(data, begin + place)
+            w1, kind, w2, index, w3, next_offset, w4, leaf, w5, chain = tail(data, end)
+            if (w1, w2, w3, w4, w5) != _TAIL_LENGTHS:
                 fault = BadEntry(self._next, "a row whose leaf or link is no hash, or with columns that are absent")
                 break
             at = end + _TAIL.size
@@ -106,7 +119,7 @@ class _Stream:
                 append((index, place_bytes, offset, next_offset, at_us, tag + data[begin:end], leaf, chain))
             else:
                 try:
-                    append(row_of(_entry(data[begin:end], kind, index, next_offset, at_us, leaf, chain)))
+                    append(row_of(_entry(data[begin:end], kind, index, next_offset, leaf, chain)))
                 except BadEntry as bad:
                     fault = BadEntry(self._next, bad.reason)
                     break
@@ -120,9 +133,7 @@ class _Stream:
             raise BadEntry(self._next, "a row whose leaf or link is no hash, or with columns that are absent")
 
 
-def _entry(
-    frame: bytes, kind: int, index: int, next_offset: int, appended_at_us: int, leaf: bytes, chain: bytes
-) -> AuditEntry:
+def _entry(frame: bytes, kind: int, index: int, next_offset: int, leaf: bytes, chain: bytes) -> AuditEntry:
     """The entry of a row that is no plain record; raises BadEntry."""
     found = _KINDS.get(kind)
     if found is None:
@@ -130,11 +141,11 @@ def _entry(
     parts = []
     try:
         at = 0
-        for _ in range(8):
+        for _ in range(9):
             length = int.from_bytes(frame[at : at + 4], "big")
             parts.append(frame[at + 4 : at + 4 + length])
             at += 4 + length
-        cluster, topic, partition, offset, timestamp, key, headers, value = parts
+        cluster, topic, partition, offset, timestamp, appended, key, headers, value = parts
         return AuditEntry(
             index,
             found,
@@ -147,7 +158,7 @@ def _entry(
             key[1:] if key[:1] == b"\x01" else None,
             headers,
             value[1:] if value[:1] == b"\x01" else None,
-            appended_at_us,
+            int.from_bytes(appended, "big", signed=True),
             leaf,
             chain,
         )

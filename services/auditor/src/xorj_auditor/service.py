@@ -30,7 +30,7 @@ from xorj_auditor.history import checked_end, until_witnessed
 from xorj_auditor.ingest import Ingest
 from xorj_auditor.settings import AuditorSettings
 from xorj_auditor.store import DATABASE_FAULTS, AuditStore, NotWriter
-from xorj_auditor.succession import Succession, keep_in_touch
+from xorj_auditor.succession import Succession, keep_in_touch, pause
 from xorj_auditor.tree import TreeReader
 from xorj_auditor.witnesses import Proof, Witness, WitnessDesk, keep_up, load_witnesses
 
@@ -117,7 +117,7 @@ class _Auditor:
             _LOST.inc()
             _log.error("auditor.database_fault", fault=self._fault)
             again_s = AGAIN_S_MIN if time.monotonic() - began_s > AGAIN_S_MAX else min(again_s * 2, AGAIN_S_MAX)
-            await _pause(self._stopping, again_s)
+            await pause(self._stopping, again_s)
 
     async def _one_term(self) -> None:
         dsn = read_secret(self._settings.database_dsn_file)
@@ -139,7 +139,8 @@ class _Auditor:
             desks = [
                 WitnessDesk(one, client, proof, await store.cosigned_size(one.key.name)) for one in self._witnesses
             ]
-            await until_witnessed(desks, checkpoint)
+            if not await until_witnessed(desks, checkpoint, store, self._stopping):
+                return
             echoes = Echoes(self._registry, reader.cluster_id)
             ingest = Ingest(reader, store, echoes, end)
             heart = Heart(self._instance, ingest, store, echoes, self._writer, self._audit_key)
@@ -214,11 +215,3 @@ def _leaves(error: BaseException) -> Sequence[BaseException]:
     if isinstance(error, BaseExceptionGroup):
         return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
     return [error]
-
-
-async def _pause(stopping: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stopping.wait()
-    except TimeoutError:
-        return

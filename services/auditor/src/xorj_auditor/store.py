@@ -29,8 +29,11 @@ CONNECT_S_MAX = 5.0
 PARTITION_AHEAD_US = 10 * 86_400_000_000
 """Months are prepared at least this long before they are needed."""
 
-DATABASE_FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
-"""What a database that is down, full, restarted or slow raises: the writer begins anew with what is committed."""
+DATABASE_FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+"""What a database that is down, full, restarted or slow raises: the writer begins anew with what is committed.
+
+(The client's internal error too: a session that was ended while it was idle is in no state to begin a statement.)
+"""
 
 _APPENDED = """
 WITH batch AS (

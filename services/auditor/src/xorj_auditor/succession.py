@@ -48,7 +48,7 @@ class Succession:
                 _log.warning("auditor.writer_deposed", writer_pid=writer.pid, silent_s=round(writer.silent_s, 2))
                 await store.depose(writer)
                 continue
-            await _pause(stopping, POLL_S)
+            await pause(stopping, POLL_S)
         return False
 
 
@@ -56,10 +56,11 @@ async def keep_in_touch(store: AuditStore, stopping: asyncio.Event) -> None:
     """Speak to the database until `stopping`. Raises the store's errors: then this auditor writes no more."""
     while not stopping.is_set():
         await store.ping()
-        await _pause(stopping, PING_EVERY_S)
+        await pause(stopping, PING_EVERY_S)
 
 
-async def _pause(stopping: asyncio.Event, seconds: float) -> None:
+async def pause(stopping: asyncio.Event, seconds: float) -> None:
+    """Returns after this long, or at once when told to stop."""
     try:
         async with asyncio.timeout(seconds):
             await stopping.wait()
