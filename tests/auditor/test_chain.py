@@ -38,6 +38,7 @@ records = st.fixed_dictionaries(
         "partition": st.integers(0, 2**31),
         "offset": st.integers(0, 2**62),
         "timestamp_ms": st.integers(-1, 2**62),
+        "appended_at_us": st.integers(0, 2**62),
         "key": optional,
         "headers": header_lists.map(encode_headers),
         "value": optional,
@@ -49,6 +50,7 @@ RECORD: dict[str, Any] = {
     "partition": 1,
     "offset": 7,
     "timestamp_ms": 1000,
+    "appended_at_us": 9000,
     "key": b"key",
     "headers": encode_headers((("a", b"1"), ("b", b"2"))),
     "value": b"value",
@@ -60,6 +62,7 @@ CHANGES: list[tuple[str, Any]] = [
     ("offset", 8),
     ("timestamp_ms", 1001),
     ("timestamp_ms", -1),
+    ("appended_at_us", 9001),
     ("key", b"kez"),
     ("key", b""),
     ("key", None),
@@ -85,11 +88,14 @@ def ranged(kind: EntryKind, value: bytes) -> AuditEntry:
 
 
 @pytest.mark.parametrize("kind", [EntryKind.GAP, EntryKind.DIGEST])
-@pytest.mark.parametrize("name", ["cluster_id", "topic", "partition", "offset", "next_offset", "value"])
+@pytest.mark.parametrize(
+    "name", ["cluster_id", "topic", "partition", "offset", "next_offset", "appended_at_us", "value"]
+)
 def test_1_a_change_of_any_hashed_field_of_a_gap_or_digest_changes_its_leaf(kind: EntryKind, name: str) -> None:
     entry = ranged(kind, b"why")
     value = getattr(entry, name)
-    changed: Any = value + 1 if isinstance(value, int) else value + type(value)(b"x" if isinstance(value, bytes) else "x")
+    more: Any = b"x" if isinstance(value, bytes) else "x"
+    changed: Any = value + 1 if isinstance(value, int) else value + more
     assert leaf_of(entry._replace(**{name: changed})) != leaf_of(entry)
 
 
@@ -113,6 +119,7 @@ def test_2_the_leaf_is_the_documented_hash(record: dict[str, Any]) -> None:
     parts = [record["cluster_id"].encode(), record["topic"].encode()]
     parts += [record["partition"].to_bytes(4, "big"), record["offset"].to_bytes(8, "big")]
     parts += [record["timestamp_ms"].to_bytes(8, "big", signed=True)]
+    parts += [record["appended_at_us"].to_bytes(8, "big")]
     parts += [b"\x00" if record["key"] is None else b"\x01" + record["key"], record["headers"]]
     parts += [b"\x00" if record["value"] is None else b"\x01" + record["value"]]
     assert record_leaf(**record) == leaf_hash(framed(LEAF_DOMAIN, *parts))
@@ -126,7 +133,7 @@ def framed(domain: str, *parts: bytes) -> bytes:
 
 @pytest.mark.parametrize(("kind", "domain"), [(EntryKind.GAP, GAP_DOMAIN), (EntryKind.DIGEST, DIGEST_DOMAIN)])
 def test_2_the_leaf_of_a_gap_or_digest_is_the_documented_hash(kind: EntryKind, domain: str) -> None:
-    numbers = ((1).to_bytes(4, "big"), (2).to_bytes(8, "big"), (3).to_bytes(8, "big"))
+    numbers = ((1).to_bytes(4, "big"), *(number.to_bytes(8, "big") for number in (2, 3, 5)))
     assert leaf_data(ranged(kind, b"why")) == framed(domain, b"c", b"t", *numbers, b"\x01why")
 
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from xorj_core.checkpoint import KeyType, NoteKey
 
 from xorj_localnet.files import write_json, write_secret
+from xorj_localnet.ports import choose_port
 from xorj_localnet.world import World
 
 ORIGIN = "xorj/audit"
@@ -45,6 +46,7 @@ async def start_witness(world: World, name: str = "witness") -> LocalWitness:
         "XORJ_WITNESS_KEY_FILE": str(seed_file),
         "XORJ_WITNESS_LOGS_FILE": str(logs_file),
         "XORJ_WITNESS_STORE_FILE": str(directory / "seen.sqlite"),
+        "XORJ_WITNESS_PORT": str(choose_port()),  # known before, so that it comes back where it was
         "XORJ_READY_FILE": str(world.ready_file(name)),
     }
     await world.start_process(world.module_process(name, "xorj_witness", told))
