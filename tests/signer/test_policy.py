@@ -21,7 +21,7 @@ from xorj_core.policy.limits import PolicyLimits, policy_sha256
 from xorj_core.policy.trade_instruction import accounts_hash
 from xorj_core.solana_message import Lookup, MalformedMessage, decode, resolve, serialise
 from xorj_solana.programs import LOCAL_VAULT_PROGRAM
-from xorj_solana.vault.instructions import discriminator
+from xorj_solana.vault.building import discriminator
 
 from tests.signer.trades import (
     EXPIRY_SLOT,

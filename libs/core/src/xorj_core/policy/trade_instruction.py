@@ -3,7 +3,7 @@
 Layout of `bot_trade`: docs/vault-program.md. Compute budget: instructions 2 (limit, u32) and 3 (price, u64).
 
 1. A message holds exactly one compute limit, one compute price and one `bot_trade`; any other instruction is refused.
-2. Instruction data is read to its last byte.
+2. Instruction data is read to its last byte, and beside the fee payer every account is one that an instruction names.
 3. The accounts hash covers every account of `bot_trade`, in order, with the flags that the runtime shows.
 """
 
@@ -87,6 +87,9 @@ def read_instructions(message: Message, accounts: Sequence[Account], vault_progr
             trades.append(_bot_trade(instruction, accounts))
         else:
             raise NotOurs(f"program {program.hex()}")
+    named = {index for item in message.instructions for index in (item.program_index, *item.account_indexes)}
+    if len(named | {0}) != len(accounts):
+        raise NotOurs("an account that no instruction names")
     counts = (len(limits), len(prices), len(trades))
     if counts != (1, 1, 1):
         raise NotOurs(f"compute limit, compute price, bot_trade occur {counts} times, not once each")
