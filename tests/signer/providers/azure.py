@@ -124,6 +124,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Vault(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: _Server
 
     def do_GET(self) -> None:
