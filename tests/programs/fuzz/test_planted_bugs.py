@@ -8,6 +8,7 @@ from tests.programs.fuzz.choice import Seeded
 from tests.programs.fuzz.planted import PROGRAMS, Bug, StaleBug, bugs, build, plant
 from tests.programs.fuzz.run import Failed, Tally, fails, run_drawn
 from tests.programs.fuzz.shrink import shrink
+from tests.programs.svm_world import BUILT
 from tests.programs.test_built import toolchain
 
 SEED = 1
@@ -37,6 +38,7 @@ def run_many(elf: bytes, tally: Tally) -> None:
 def test_a_planted_bug_is_found(bug: Bug, tmp_path: Path) -> None:
     toolchain()
     elf = build(bug, tmp_path)
+    assert elf != (BUILT / "vault.so").read_bytes()
     tally = Tally()
     with pytest.raises(Failed) as found:
         run_many(elf, tally)
