@@ -1,7 +1,7 @@
 """The audit log's entries and hashes: a leaf for every record, gap or digest, and a chain in one total order.
 
-1. A leaf commits to every byte of the record as received: cluster id, topic, partition, offset, timestamp, key,
-   headers, value; an absent key or value differs from an empty one.
+1. A leaf commits to every byte of the record as received (cluster id, topic, partition, offset, timestamp, key,
+   headers, value; an absent key or value differs from an empty one) and to when it was appended.
 2. Every field is length-prefixed: no two records share a leaf's input.
 3. A link commits to the link before, the entry's index, when it was appended and its leaf; so one link commits to the
    whole history.
@@ -40,8 +40,8 @@ def _tag(domain: str) -> bytes:
 
 _RECORD_TAG = LEAF_PREFIX + _tag(LEAF_DOMAIN)
 _CHAIN_TAG = _tag(CHAIN_DOMAIN)
-_PLACE = struct.Struct(">IIIQIq")
-_RANGE = struct.Struct(">IIIQIQ")
+_PLACE = struct.Struct(">IIIQIqIq")
+_RANGE = struct.Struct(">IIIQIQIq")
 _LINK = struct.Struct(">I32sIQIqI32s")
 _SHA256 = hashlib.sha256
 _ABSENT = b"\x00\x00\x00\x01\x00"
@@ -137,6 +137,7 @@ def record_leaf(
     partition: int,
     offset: int,
     timestamp_ms: int,
+    appended_at_us: int,
     key: bytes | None,
     headers: bytes,
     value: bytes | None,
@@ -144,7 +145,7 @@ def record_leaf(
     """The leaf of a record: SHA-256(0x00, domain tag, length-prefixed parts), the parts as in `leaf_data`."""
     return _SHA256(
         _stream(_RECORD_TAG, cluster_id, topic)
-        + _PLACE.pack(4, partition, 8, offset, 8, timestamp_ms)
+        + _PLACE.pack(4, partition, 8, offset, 8, timestamp_ms, 8, appended_at_us)
         + _optional(key)
         + len(headers).to_bytes(4, "big")
         + headers
@@ -162,7 +163,7 @@ def leaf_data(entry: AuditEntry) -> bytes:
     if entry.kind is EntryKind.RECORD:
         return (
             _stream(_tag(LEAF_DOMAIN), entry.cluster_id, entry.topic)
-            + _PLACE.pack(4, entry.partition, 8, entry.offset, 8, entry.timestamp_ms)
+            + _PLACE.pack(4, entry.partition, 8, entry.offset, 8, entry.timestamp_ms, 8, entry.appended_at_us)
             + _optional(entry.key)
             + len(entry.headers).to_bytes(4, "big")
             + entry.headers
@@ -171,7 +172,7 @@ def leaf_data(entry: AuditEntry) -> bytes:
     domain = GAP_DOMAIN if entry.kind is EntryKind.GAP else DIGEST_DOMAIN
     return (
         _stream(_tag(domain), entry.cluster_id, entry.topic)
-        + _RANGE.pack(4, entry.partition, 8, entry.offset, 8, entry.next_offset)
+        + _RANGE.pack(4, entry.partition, 8, entry.offset, 8, entry.next_offset, 8, entry.appended_at_us)
         + _optional(entry.value)
     )
 
@@ -244,7 +245,7 @@ class LogEnd:
             headers = encode_headers(record.headers)
             leaf = sha256(
                 stream
-                + place(4, partition, 8, offset, 8, timestamp)
+                + place(4, partition, 8, offset, 8, timestamp, 8, at_us)
                 + (_ABSENT if key is None else (len(key) + 1).to_bytes(4, "big") + b"\x01" + key)
                 + (len(headers).to_bytes(4, "big") + headers if headers else _NO_HEADERS)
                 + (_ABSENT if value is None else (len(value) + 1).to_bytes(4, "big") + b"\x01" + value)

@@ -35,6 +35,7 @@ class EvidenceRecord:
     partition: int
     offset: int
     timestamp_ms: int  # the broker's append time
+    appended_at_us: int  # the audit log's
     key: bytes | None
     headers: bytes  # as the audit log frames them
     value: bytes | None
@@ -98,6 +99,7 @@ def _record_body(record: EvidenceRecord) -> dict[str, Any]:
         "partition": record.partition,
         "offset": record.offset,
         "timestamp_ms": record.timestamp_ms,
+        "appended_at_us": record.appended_at_us,
         "key": _encoded(record.key),
         "headers": _encoded(record.headers),
         "value": _encoded(record.value),
@@ -114,6 +116,7 @@ def _record(body: object, path: str) -> EvidenceRecord:
         partition=fields.number("partition", 2**31 - 1),
         offset=fields.number("offset"),
         timestamp_ms=fields.number("timestamp_ms", least=-1),
+        appended_at_us=fields.number("appended_at_us"),
         key=fields.data("key"),
         headers=fields.data("headers") or b"",
         value=fields.data("value"),

@@ -106,7 +106,15 @@ def _witness(judgement: _Judgement) -> str | None:
 def _inclusion(judgement: _Judgement) -> str:
     for one in judgement.evidence.records:
         leaf = record_leaf(
-            one.cluster_id, one.topic, one.partition, one.offset, one.timestamp_ms, one.key, one.headers, one.value
+            one.cluster_id,
+            one.topic,
+            one.partition,
+            one.offset,
+            one.timestamp_ms,
+            one.appended_at_us,
+            one.key,
+            one.headers,
+            one.value,
         )
         try:
             check_inclusion(one.index, judgement.size, leaf, one.proof, judgement.root)

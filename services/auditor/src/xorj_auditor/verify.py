@@ -29,6 +29,13 @@ WORTH_A_PROCESS = 200_000
 """Fewer entries are read before another process has started."""
 
 PROGRESS_S = 0.1
+_OFFSETS = """
+WITH runs AS (
+    SELECT *, lag(next_offset, 1, 0::bigint)
+        OVER (PARTITION BY cluster_id, topic, partition_no ORDER BY first_offset) AS before FROM audit_offsets)
+SELECT cluster_id, topic, partition_no, max(next_offset) AS next_offset,
+    min(first_offset) FILTER (WHERE first_offset <> before) AS broken
+FROM runs GROUP BY 1, 2, 3"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +207,11 @@ async def _offsets_fault(connection: Any, results: Sequence[RangeResult]) -> Fau
     known: dict[bytes, int] = {}
     for result in results:
         known |= result.next_offsets
-    rows = await connection.fetch(
-        "SELECT cluster_id, topic, partition_no, max(next_offset) AS next_offset FROM audit_offsets GROUP BY 1, 2, 3"
-    )
+    rows = await connection.fetch(_OFFSETS)
+    for row in rows:
+        if row["broken"] is not None:
+            reason = f"the stored offsets of {row['topic']}/{row['partition_no']} do not follow one another"
+            return Fault(What.OFFSETS, row["broken"], reason)
     stored = {_place(row["cluster_id"], row["topic"], row["partition_no"]): row["next_offset"] for row in rows}
     if stored == known:
         return None
