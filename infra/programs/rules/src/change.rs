@@ -117,7 +117,9 @@ mod tests {
     #[test]
     fn zero_keys_and_unknown_kinds_are_no_changes() {
         let of_kind_2 = [&[2][..], &[7; 32]].concat();
-        for bytes in [data(1, &[1]), data(2, &[]), data(3, &[]), data(4, &[]), data(0, &[]), data(7, &[]), data(1, &of_kind_2)] {
+        for bytes in
+            [data(1, &[1]), data(2, &[]), data(3, &[]), data(4, &[]), data(0, &[]), data(7, &[]), data(1, &of_kind_2)]
+        {
             assert_eq!(Change::parse(&bytes), Err(Refusal::InvalidChange));
         }
     }

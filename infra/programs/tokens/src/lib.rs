@@ -8,7 +8,10 @@ mod call;
 mod mint;
 
 pub use account::{Holding, balance_of, is_token_program, is_wallets};
-pub use address::{ASSOCIATED_TOKEN, SPL_TOKEN, SYSTEM, TOKEN_2022, UPGRADEABLE_LOADER, associated, associated_with_bump, derived, sha256};
+pub use address::{
+    ASSOCIATED_TOKEN, SPL_TOKEN, SYSTEM, TOKEN_2022, UPGRADEABLE_LOADER, associated, associated_with_bump, derived,
+    sha256,
+};
 pub use call::{
     Close, NewAccount, NewAssociated, Transfer, close, create_account, create_associated, initialize_token_account,
     transfer, transfer_with,

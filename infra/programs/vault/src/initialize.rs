@@ -6,7 +6,9 @@ use pinocchio::{
     error::ProgramError,
 };
 use rules::{DELAY_S_MAX, DELAY_S_MIN, Refusal, is_zero, u64_at};
-use tokens::{ASSOCIATED_TOKEN, NewAccount, SPL_TOKEN, SYSTEM, TOKEN_2022, UPGRADEABLE_LOADER, create_account, refused};
+use tokens::{
+    ASSOCIATED_TOKEN, NewAccount, SPL_TOKEN, SYSTEM, TOKEN_2022, UPGRADEABLE_LOADER, create_account, refused,
+};
 
 use crate::{
     Call,

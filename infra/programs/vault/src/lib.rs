@@ -18,6 +18,7 @@ mod keeper;
 mod limits;
 mod mint;
 mod owner;
+mod parties;
 mod proposal;
 mod state;
 mod swap;

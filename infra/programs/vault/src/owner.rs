@@ -67,7 +67,10 @@ pub fn deposit(call: &mut Call) -> ProgramResult {
         return Err(refused(Refusal::WrongTokenAccount));
     }
     let before = balance_of(vault_token)?;
-    transfer(&Transfer { token_program, from: source, mint, to: vault_token, authority: owner, amount, decimals }, &[])?;
+    transfer(
+        &Transfer { token_program, from: source, mint, to: vault_token, authority: owner, amount, decimals },
+        &[],
+    )?;
     // What arrived: a transfer fee is gone already. The source may be the vault's account itself by a mistake.
     let arrived = balance_of(vault_token)?.saturating_sub(before).to_le_bytes();
     emit(&tag::DEPOSITED, &[account.address().as_ref(), mint.address().as_ref(), &arrived]);
@@ -99,12 +102,8 @@ pub fn withdraw(call: &mut Call) -> ProgramResult {
     let order =
         Transfer { token_program, from: vault_token, mint, to: destination, authority: account, amount, decimals };
     transfer_with(&order, extras, &[Signer::from(&seeds)])?;
-    let fields: [&[u8]; 4] = [
-        account.address().as_ref(),
-        mint.address().as_ref(),
-        destination.address().as_ref(),
-        &amount.to_le_bytes(),
-    ];
+    let fields: [&[u8]; 4] =
+        [account.address().as_ref(), mint.address().as_ref(), destination.address().as_ref(), &amount.to_le_bytes()];
     emit(&tag::WITHDRAWN, &fields);
     Ok(())
 }

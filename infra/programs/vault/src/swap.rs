@@ -9,7 +9,7 @@ use pinocchio::{
     instruction::{InstructionAccount, InstructionView},
 };
 use rules::Refusal;
-use tokens::{refused, is_wallets};
+use tokens::{is_wallets, refused};
 
 /// Most accounts a swap may take; with them the call's arrays just fit one stack frame.
 pub const MAX_SWAP_ACCOUNTS: usize = 44;

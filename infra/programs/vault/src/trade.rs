@@ -7,13 +7,13 @@
 //! that any instruction here would accept, and the vault's sequence is read again after the swap.
 
 use pinocchio::{
-    AccountView, Address, ProgramResult,
+    Address, ProgramResult,
     cpi::{Seed, Signer},
     error::ProgramError,
     sysvars::{Sysvar, clock::Clock},
 };
 use rules::{BotTrade, Moved, Refusal};
-use tokens::{Holding, Mint, SYSTEM, Transfer, associated_with_bump, balance_of, is_token_program, refused, transfer};
+use tokens::{SYSTEM, Transfer, balance_of, refused, transfer};
 
 use crate::{
     Call,
@@ -21,57 +21,10 @@ use crate::{
     hash::accounts_hash,
     keeper::{authority_place, program_place},
     limits::Allowance,
-    state::{TRADE_AUTHORITY_SEED, VAULT_SEED, Vault, check_config, check_trade_authority, config, vault},
-    swap::{Hands, Swap, call_swap, token_accounts},
-    wrong_accounts,
+    parties::{Parties, Snapshot, check_associated, parties_of, snapshot, tradable},
+    state::{VAULT_SEED, Vault, check_config, check_trade_authority, config, vault},
+    swap::{Swap, call_swap, token_accounts},
 };
-
-/// Accounts before the swap's own, in this order.
-struct Parties<'a> {
-    config: &'a AccountView,
-    vault: &'a AccountView,
-    bot_authority: &'a AccountView,
-    trade_authority: &'a AccountView,
-    vault_in: &'a AccountView,
-    vault_out: &'a AccountView,
-    trade_in: &'a AccountView,
-    trade_out: &'a AccountView,
-    mint_in: &'a AccountView,
-    mint_out: &'a AccountView,
-    token_program_in: &'a AccountView,
-    token_program_out: &'a AccountView,
-    swap_program: &'a AccountView,
-    swap_accounts: &'a [AccountView],
-}
-
-impl<'a> Parties<'a> {
-    fn trade_authority_seeds(&self, vault: &'a Vault) -> [Seed<'a>; 3] {
-        [
-            Seed::from(TRADE_AUTHORITY_SEED),
-            Seed::from(self.vault.address().as_ref()),
-            Seed::from(&vault.trade_authority_bump),
-        ]
-    }
-
-    fn hands(&self) -> Hands<'a> {
-        Hands {
-            trade_authority: self.trade_authority.address(),
-            trade_in: self.trade_in.address(),
-            trade_out: self.trade_out.address(),
-        }
-    }
-}
-
-/// Everything that must be the same after the trade, and the amounts to compare.
-#[derive(Clone, Copy)]
-struct Snapshot {
-    vault_in: Holding,
-    vault_out: Holding,
-    trade_in: Holding,
-    trade_out: Holding,
-    vault_lamports: u64,
-    trade_authority_lamports: u64,
-}
 
 /// data: rules::BotTrade; accounts: see Parties, then the swap instruction's accounts in its order.
 #[inline(never)]
@@ -112,44 +65,6 @@ pub fn bot_trade(call: &mut Call) -> ProgramResult {
     Ok(())
 }
 
-fn parties_of(accounts: &[AccountView]) -> Result<Parties<'_>, ProgramError> {
-    let [
-        config,
-        vault,
-        bot_authority,
-        trade_authority,
-        vault_in,
-        vault_out,
-        trade_in,
-        trade_out,
-        mint_in,
-        mint_out,
-        token_program_in,
-        token_program_out,
-        swap_program,
-        swap_accounts @ ..,
-    ] = accounts
-    else {
-        return Err(wrong_accounts(()));
-    };
-    Ok(Parties {
-        config,
-        vault,
-        bot_authority,
-        trade_authority,
-        vault_in,
-        vault_out,
-        trade_in,
-        trade_out,
-        mint_in,
-        mint_out,
-        token_program_in,
-        token_program_out,
-        swap_program,
-        swap_accounts,
-    })
-}
-
 /// Who may trade, in which order, and through which program.
 #[inline(never)]
 fn permit(program_id: &Address, p: &Parties, trade: &BotTrade, slot: u64) -> Result<Vault, ProgramError> {
@@ -173,62 +88,6 @@ fn permit(program_id: &Address, p: &Parties, trade: &BotTrade, slot: u64) -> Res
     }
     check_trade_authority(program_id, p.vault.address(), &vault, p.trade_authority.address())?;
     Ok(vault)
-}
-
-/// Reads the four token accounts; each must be its owner's alone.
-#[inline(never)]
-fn snapshot(p: &Parties) -> Result<Snapshot, ProgramError> {
-    let (program_in, program_out) = (p.token_program_in.address(), p.token_program_out.address());
-    if !is_token_program(program_in) || !is_token_program(program_out) {
-        return Err(refused(Refusal::WrongTokenProgram));
-    }
-    let (mint_in, mint_out) = (p.mint_in.address(), p.mint_out.address());
-    let (vault, trade_authority) = (p.vault.address(), p.trade_authority.address());
-    let snapshot = Snapshot {
-        vault_in: Holding::read(p.vault_in, program_in, mint_in, vault)?,
-        vault_out: Holding::read(p.vault_out, program_out, mint_out, vault)?,
-        trade_in: Holding::read(p.trade_in, program_in, mint_in, trade_authority)?,
-        trade_out: Holding::read(p.trade_out, program_out, mint_out, trade_authority)?,
-        vault_lamports: p.vault.lamports(),
-        trade_authority_lamports: p.trade_authority.lamports(),
-    };
-    let all = [&snapshot.vault_in, &snapshot.vault_out, &snapshot.trade_in, &snapshot.trade_out];
-    if all.iter().all(|holding| holding.is_only_its_owners()) {
-        Ok(snapshot)
-    } else {
-        Err(refused(Refusal::AccountStateChanged))
-    }
-}
-
-/// A bot must not hide proceeds in a second token account of the vault, so only its associated ones will do; returns their
-/// bumps. What the trade authority's two accounts hold goes home in any case, so any two of its own will do.
-#[inline(never)]
-fn check_associated(p: &Parties, known: &[u8; 2]) -> Result<[u8; 2], ProgramError> {
-    if p.mint_in.address() == p.mint_out.address() {
-        return Err(refused(Refusal::WrongMint));
-    }
-    let wrong = refused(Refusal::WrongTokenAccount);
-    let sides =
-        [(p.vault_in, p.token_program_in, p.mint_in, known[0]), (p.vault_out, p.token_program_out, p.mint_out, known[1])];
-    let mut bumps = [0; 2];
-    for (bump, (account, token_program, mint, known)) in bumps.iter_mut().zip(sides) {
-        let (address, found) =
-            associated_with_bump(p.vault.address(), token_program.address(), mint.address(), known)
-                .ok_or(wrong.clone())?;
-        if account.address() != &address {
-            return Err(wrong);
-        }
-        *bump = found;
-    }
-    Ok(bumps)
-}
-
-/// Decimals of the mint that is paid with and of the one that is bought; both must be mints that bots may trade.
-#[inline(never)]
-fn tradable(p: &Parties) -> Result<[u8; 2], ProgramError> {
-    let paid = Mint::tradable(p.mint_in, p.token_program_in.address())?;
-    let bought = Mint::tradable(p.mint_out, p.token_program_out.address())?;
-    Ok([paid.decimals, bought.decimals])
 }
 
 /// Lends `amount_in_max` to the trade authority and lets it swap.
