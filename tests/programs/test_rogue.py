@@ -21,6 +21,7 @@ def test_it_is_not_among_the_programs_that_are_deployed() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_rebuild_gives_the_same_bytes(tmp_path: Path) -> None:
     toolchain()
     sources = tmp_path / "elsewhere" / "programs"

@@ -34,6 +34,7 @@ def run_many(elf: bytes, tally: Tally) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("bug", bugs(), ids=lambda bug: bug.name)
 def test_a_planted_bug_is_found(bug: Bug, tmp_path: Path) -> None:
     toolchain()
