@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from solders.pubkey import Pubkey
+from xorj_solana.programs import SYSTEM
 from xorj_solana.vault.addresses import program_data_address
 
 from tests.programs.deploy_world import CPMM_SO, SOL, VAULT_SO, DeployWorld, address, deploy_world, run_verb
@@ -38,6 +39,19 @@ def test_a_deployment_costs_what_the_dry_run_said_and_the_dry_run_sent_nothing(w
     assert world.transactions() - before == sum(planned.body["transactions"].values())
     assert code_on_chain(world, address(program)) == CPMM_SO.read_bytes()
     assert world.account(Pubkey.from_string(done.body["buffer"])) is None
+
+
+def test_a_payer_with_exactly_what_the_dry_run_asks_for_pays_for_all_of_it(world: DeployWorld) -> None:
+    authority, program, payer = world.key("authority"), world.key("program"), world.key("payer", sol=10)
+    arguments = ("--program-key", program, "--payer", payer, "--unit-price", 250_000)
+    cost = world.deploy(authority, *arguments, "--dry-run").body["cost"]
+    for lamports, expected in ((int(cost["needed_lamports"]) - 1, 1), (int(cost["needed_lamports"]), 0)):
+        world.call("local_setAccount", str(address(payer)), {"lamports": lamports, "owner": str(SYSTEM)})
+        world.call("local_warpSlots", 10)
+        done = world.deploy(authority, *arguments)
+        assert done.exit_code == expected, done.body
+    assert done.body["paid_lamports"] == cost["net_lamports"]
+    assert world.lamports(address(authority)) == 0
 
 
 def test_what_runs_already_is_not_deployed_again(world: DeployWorld) -> None:

@@ -11,7 +11,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.table import Table
 from xorj_localnet.genesis.document import PROGRAMS_DIRECTORY
 
 from xorj_cli.output import Exit, Failure, stdout
@@ -80,11 +79,9 @@ async def build(*, check: bool) -> Result:
 
 def show_build(body: Body) -> None:
     """The hashes for a person."""
-    table = Table("program", "bytes", "sha256", "")
     for row in body["programs"]:
         note = "as before" if row["same_as_before"] else "[yellow]differs from what was there[/]"
-        table.add_row(row["name"], str(row["bytes"]), row["sha256"], note)
-    stdout.print(table)
+        stdout.print(f"{row['sha256']}  {row['name']}.so, {row['bytes']} bytes, {note}")
 
 
 def _recorded(text: str) -> dict[str, str]:

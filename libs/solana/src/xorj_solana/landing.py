@@ -102,16 +102,16 @@ class Lander:
         self._on_landed = on_landed
         self._answered_at_s = time.monotonic()
 
-    def message(self, step: Step, blockhash: Hash) -> MessageV0:
+    def message(self, step: Step, blockhash: Hash, *, priced: bool = True) -> MessageV0:
         """The message of a step, with its compute limit and price."""
         budget = [set_compute_unit_limit(step.units_max)]
-        if self._unit_price:
+        if self._unit_price and priced:
             budget.append(set_compute_unit_price(self._unit_price))
         return MessageV0.try_compile(self.payer.pubkey(), [*budget, *step.instructions], [], blockhash)
 
-    def signed(self, step: Step, blockhash: Hash) -> VersionedTransaction:
+    def signed(self, step: Step, blockhash: Hash, *, priced: bool = True) -> VersionedTransaction:
         """The transaction of a step, signed by the payer and whoever else must."""
-        message = self.message(step, blockhash)
+        message = self.message(step, blockhash, priced=priced)
         by_key = {pair.pubkey(): pair for pair in (self.payer, *step.signers)}
         required = message.account_keys[: message.header.num_required_signatures]
         return VersionedTransaction(message, [by_key[key] for key in required])
@@ -141,16 +141,17 @@ class Lander:
         return fee
 
     async def tried(self, step: Step) -> Step:
-        """The step with the compute limit that a simulation shows to suffice.
+        """The step with the compute limit that a simulation shows to suffice, its own if that does.
 
         Raises `LandingFailed` with its logs when the simulation fails, `RpcError` when there was none.
         """
         wide = Step(step.name, step.instructions, step.signers, _SIMULATION_UNITS)
-        raw = bytes(self.signed(wide, Hash.default()))
+        raw = bytes(self.signed(wide, Hash.default(), priced=False))  # so wide a limit at a price could cost too much
         result = await self.patiently(lambda client: client.simulate_transaction(raw, replace_recent_blockhash=True))
         if result.err is not None:
             raise LandingFailed(step.name, result.err.raw, result.logs)
-        return Step(step.name, step.instructions, step.signers, result.units_consumed * 6 // 5 + 500)
+        units = max(step.units_max, result.units_consumed * 6 // 5 + 500)
+        return Step(step.name, step.instructions, step.signers, units)
 
     async def land(self, steps: Sequence[Step], commitment: Commitment = Commitment.CONFIRMED) -> int:
         """Land every step, in no order; returns the highest slot in which one executed, 0 when there was nothing.
