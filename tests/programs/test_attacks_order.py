@@ -7,6 +7,7 @@ from solders.account import Account
 from xorj_solana import vault
 from xorj_solana.vault import Limits, VaultError
 
+from tests.programs import rogue
 from tests.programs.lawful import AMOUNT
 from tests.programs.svm_world import PROGRAM, SLOT, TOKEN, World, account_of, trading_world
 from tests.programs.untouched import Expected, attack
@@ -97,6 +98,30 @@ def test_the_share_of_a_trade_at_and_above_its_edge(bps: int) -> None:
     # The next is a share of what is left.
     left = HELD - edge
     refuse(world, left * bps // 10_000 + 1, VaultError.SHARE_EXCEEDED)
+
+
+@pytest.mark.parametrize("bps", [1, 2_500, 3_333, 9_999, 10_000])
+def test_shares_of_the_largest_balance_there_can_be_are_exact(bps: int) -> None:
+    world = limited(trade_share_bps_max=bps)
+    rogue.set_up(world)
+    world.allow(rogue.ROGUE)
+    largest = 2**64 - 1
+    world.set_token_account(
+        account_of(world.vault_address, world.place_in), world.place_in, world.vault_address, largest
+    )
+    world.fund(rogue.RESERVE, world.place_in, 0)
+    edge = largest * bps // 10_000
+    for amount, expected in ((edge + 1, VaultError.SHARE_EXCEEDED), (edge, None)):
+        if amount > largest:
+            continue
+        script = rogue.exchange(world, amount, 1)
+        script.signers.add(world.trade_authority)
+        message = world.plan(world.order(amount, 1), script.build())
+        if expected is not None:
+            attack(world, message, [world.bot], expected)
+        else:
+            world.send_message(message, [world.bot])
+    assert world.holding(world.vault_address, world.place_in) == largest - edge
 
 
 def test_a_share_of_zero_lets_nothing_through() -> None:
