@@ -24,6 +24,7 @@ def _world() -> RunningWorld:
         cluster_id="",
         kafka=KafkaConnection("", NOWHERE, NOWHERE, NOWHERE, "operator"),
         audit_dsn="",
+        ledger_dsn="",
         keys_file=NOWHERE,
         operator_key_file=NOWHERE,
         services=(),

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 import pytest_asyncio
+from xorj_cli.reservations import ledger_status
+from xorj_core.base58 import address_text
 from xorj_core.facts.signed_txs import SigningRefusedReason as Reason
 from xorj_core.policy.decide import Denied
 from xorj_core.policy.windows import Demand, ScopeKind, Span, Window
@@ -121,6 +123,29 @@ async def test_a_window_is_free_again_after_its_span_and_a_bucket(ledger: Ledger
         for number, ms in enumerate((0, 60_000, 61_000))
     ]
     assert [isinstance(outcome, Denied) for outcome in outcomes] == [False, True, False]
+
+
+async def test_a_reservation_that_nobody_signed_shows_in_the_status_until_its_vault_goes_on(
+    ledger: Ledger, world: World
+) -> None:
+    dsn, left = world.database.dsn("signer_reader"), of("left behind", 0)
+    await reserve(ledger, left)
+    shown = (await ledger_status(dsn, stuck_s=0))["stuck"]
+    assert (address_text(left.vault), 1, 1, 100) in {
+        (item["vault"], item["trade_seq"], item["attempt"], item["expiry_slot"]) for item in shown
+    }
+    assert (await ledger_status(dsn))["stuck"] == [], "younger ones are still under way"
+    after = dataclasses.replace(left, intent_id=some_key("after"), trade_seq=2)
+    await reserve(ledger, after)
+    vaults = [(item["vault"], item["trade_seq"]) for item in (await ledger_status(dsn, stuck_s=0))["stuck"]]
+    assert vaults.count((address_text(left.vault), 1)) == 0
+    assert vaults.count((address_text(left.vault), 2)) == 1
+
+
+async def test_a_ledger_that_does_not_answer_is_said_so() -> None:
+    told = await ledger_status("postgresql://nobody@127.0.0.1:1/nothing")
+    assert told["stuck"] == []
+    assert told["problem"]
 
 
 async def test_the_signers_role_cannot_take_back_what_was_counted(ledger: Ledger, world: World) -> None:

@@ -33,6 +33,7 @@ class RunningWorld:
     cluster_id: str
     kafka: KafkaConnection
     audit_dsn: str
+    ledger_dsn: str
     keys_file: Path
     operator_key_file: Path
     services: tuple[RunningService, ...]
@@ -77,6 +78,7 @@ def parse_world(path: Path, body: dict[str, Any]) -> RunningWorld:
             OPERATOR,
         ),
         audit_dsn=Path(body["database"]["dsn_files"]["audit_reader"]).read_text().strip(),
+        ledger_dsn=Path(body["database"]["dsn_files"]["signer_reader"]).read_text().strip(),
         keys_file=Path(body["keys_file"]),
         operator_key_file=Path(body["key_files"]["operator-1"]),
         services=tuple(RunningService(s["name"], s["pid"], s["health_port"]) for s in body["services"]),

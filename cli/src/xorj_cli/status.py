@@ -1,4 +1,4 @@
-"""`xorj status`: is every service alive and ready, does trading run, how far is the audit log."""
+"""`xorj status`: who is alive and ready, does trading run, what waits for a signature, how far is the audit log."""
 
 import asyncio
 import json
@@ -15,6 +15,7 @@ from xorj_core.facts import HaltScope, HaltState
 
 from xorj_cli.heartbeats import Pulse, read_pulse
 from xorj_cli.output import Exit, stdout
+from xorj_cli.reservations import ledger_status
 from xorj_cli.running import RunningService, RunningWorld, rss_mb
 
 LEASE_MS = 1_000
@@ -27,6 +28,7 @@ async def status_of(world: RunningWorld) -> tuple[dict[str, Any], Exit]:
         await reader.until(lambda pulse: pulse.audit is not None and len(pulse.alive()) >= 5, 1.5)
         pulse = reader.pulse
     services = [await asyncio.to_thread(_service, world, service, pulse) for service in world.services]
+    ledger = await ledger_status(world.ledger_dsn)
     audit_age_ms = time.time_ns() // 1_000_000 - pulse.audit_ms if pulse.audit else None
     audit = pulse.audit
     killed = any(kill.scope is HaltScope.EVERYTHING for kill, _ in pulse.kills.values())
@@ -41,6 +43,7 @@ async def status_of(world: RunningWorld) -> tuple[dict[str, Any], Exit]:
             ],
         },
         "services": services,
+        "ledger": ledger,
         "audit": {
             "entries": audit.entries if audit else None,
             "head": audit.head.hex() if audit else None,
@@ -60,6 +63,16 @@ def show_status(body: dict[str, Any]) -> None:
     stdout.print(table)
     for kill in body["halt"]["kills"]:
         stdout.print(f"[red]stopped[/] ({kill['scope'].lower()}): {kill['reason']}")
+    ledger = body["ledger"]
+    if ledger["problem"] is not None:
+        stdout.print(f"[red]signer's ledger[/]: {ledger['problem']}")
+    for item in ledger["stuck"]:
+        stdout.print(
+            f"[yellow]reserved, not signed[/] for {item['waiting_s']} s: vault {item['vault']}, sequence "
+            f"{item['trade_seq']}, attempt {item['attempt']}, until slot {item['expiry_slot']}"
+        )
+    if ledger["unpublished"]:
+        stdout.print(f"[yellow]signed, not published[/]: {ledger['unpublished']}")
     audit = body["audit"]
     stdout.print(f"audit log: {audit['entries']} entries, last heartbeat {audit['heartbeat_age_ms']} ms ago")
 

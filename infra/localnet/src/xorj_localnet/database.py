@@ -45,7 +45,7 @@ SUPERUSER = "postgres"
 
 DATABASES: Mapping[str, tuple[str, ...]] = {
     "xorj_audit": ("auditor", "audit_reader"),
-    "xorj_signer": ("signer",),
+    "xorj_signer": ("signer", "signer_reader"),
     "xorj_settings": ("ingestor", "settings_writer"),
 }
 """Each database with the roles that may connect to it, besides the owner."""

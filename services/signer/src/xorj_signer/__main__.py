@@ -8,12 +8,12 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import structlog
 import uvloop
 from grpc_health.v1 import health
+from prometheus_client import start_http_server
 from xorj_core.facts import ServiceStarted
 from xorj_halt.guard import Guard
 from xorj_halt.keys import KeysUnusable
@@ -109,16 +109,18 @@ async def serve(settings: SignerSettings, provider: ProviderSettings, key: KeyPr
                 await server.start()
                 await set_serving(state, serving=True)
                 tasks.append(asyncio.create_task(_watch(key, provider, state), name="key"))
-                _write_ready(settings.ready_file, f"{settings.signer_host}:{port}")
+                _write_ready(settings, port)
                 log.info("serving", port=port, mode=settings.mode, provider=key.name)
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await state.enter_graceful_shutdown()
             await server.stop(GRACE_S)
-            await _end(tasks)
-            await refusals.flush()
-            with contextlib.suppress(*LEDGER_FAULTS):  # what is not noted is published again at the next start
-                await publisher.note()
+            try:
+                await _end(tasks)
+            finally:
+                await refusals.flush()
+                with contextlib.suppress(*LEDGER_FAULTS):  # what is not noted is published again at the next start
+                    await publisher.note()
 
 
 async def _watch(key: KeyProvider, provider: ProviderSettings, state: health.aio.HealthServicer) -> None:
@@ -149,11 +151,15 @@ def _started(settings: SignerSettings, provider: ProviderSettings) -> ServiceSta
     )
 
 
-def _write_ready(path: Path | None, address: str) -> None:
+def _write_ready(settings: SignerSettings, port: int) -> None:
+    """Serve /metrics on loopback, then say where everything is."""
+    metrics, _ = start_http_server(settings.health_port, "127.0.0.1")
+    path = settings.ready_file
     if path is None:
         return
+    address = f"{settings.signer_host}:{port}"
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(json.dumps({"pid": os.getpid(), "address": address}))
+    aside.write_text(json.dumps({"pid": os.getpid(), "address": address, "metrics_port": metrics.server_port}))
     aside.replace(path)
 
 

@@ -50,6 +50,7 @@ class SignerSettings(BaseSettings):
     heartbeat_key_file: Path
     database_dsn_file: Path
     ready_file: Path | None = None
+    health_port: int = Field(default=0, ge=0, le=65_535)
     genesis_hash: Annotated[str, AfterValidator(_hash_text)]
     signer_host: str = "127.0.0.1"
     signer_port: int = Field(default=0, ge=0, le=65_535)
