@@ -47,6 +47,8 @@ class AwsStandIn:
         self.wrong: Wrong | None = None
         self.act_on_signing: Wrong | None = None
         """Wrong in this way for signatures alone."""
+        self.raw: tuple[int, bytes] | None = None
+        """Answer everything with this."""
         self.released = Event()
         self.asked: list[dict[str, Any]] = []
         self.server = _Server(("127.0.0.1", 0), _Proxy)
@@ -102,6 +104,9 @@ class _Proxy(BaseHTTPRequestHandler):
         stand_in = self.server.stand_in
         body = self.rfile.read(int(self.headers["content-length"]))
         stand_in.asked.append(json.loads(body))
+        if stand_in.raw is not None:
+            self._answer(*stand_in.raw)
+            return
         signing = self.headers.get("x-amz-target", "").endswith(".Sign")
         wrong = stand_in.wrong or (stand_in.act_on_signing if signing else None)
         if wrong is Wrong.SLOW:

@@ -53,6 +53,8 @@ class AzureStandIn:
         self._other = generate_private_key(SECP256R1())
         self.public_key = self._key.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
         self.wrong: Wrong | None = None
+        self.raw: tuple[int, bytes] | None = None
+        """Answer everything but tokens with this."""
         self.released = Event()
         self.tokens: set[str] = set()
         self.attributes: dict[str, Any] = {}
@@ -161,6 +163,9 @@ class _Vault(BaseHTTPRequestHandler):
             told = f'Bearer authorization="{stand_in.url}/{TENANT}", resource="https://vault.azure.net"'
             self._answer(401, {"error": {"code": "Unauthorized", "message": "a token"}}, {"www-authenticate": told})
             return False
+        if stand_in.raw is not None:
+            self._write(stand_in.raw[0], stand_in.raw[1], {"content-type": "application/json"})
+            return False
         if wrong is Wrong.SLOW:
             stand_in.released.wait(SLOW_S_MAX)
         if wrong is Wrong.DOWN:
@@ -176,9 +181,11 @@ class _Vault(BaseHTTPRequestHandler):
         return True
 
     def _answer(self, status: int, told: dict[str, Any], headers: dict[str, str] | None = None) -> None:
-        body = json.dumps(told).encode()
+        self._write(status, json.dumps(told).encode(), {"content-type": "application/json", **(headers or {})})
+
+    def _write(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
-        for name, value in {"content-type": "application/json", **(headers or {})}.items():
+        for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("content-length", str(len(body)))
         self.end_headers()

@@ -44,6 +44,8 @@ class GoogleStandIn:
         self._key = Ed25519PrivateKey.generate()
         self.public_key = self._key.public_key().public_bytes_raw()
         self.wrong: Wrong | None = None
+        self.raw: bytes | None = None
+        """Answer everything with these bytes."""
         self.released = Event()
         self.settings: dict[str, str] = {}
         self.algorithm = kms_v1.CryptoKeyVersion.CryptoKeyVersionAlgorithm.EC_SIGN_ED25519
@@ -121,7 +123,10 @@ def google_stand_in() -> Iterator[GoogleStandIn]:
 
 def _handlers(stand_in: GoogleStandIn) -> grpc.GenericRpcHandler:
     def unary(method: Callable[[Any, grpc.ServicerContext], Any], request: Any, answer: Any) -> Any:
-        return grpc.unary_unary_rpc_method_handler(method, request.deserialize, answer.serialize)
+        def written(message: Any) -> bytes:
+            return stand_in.raw if stand_in.raw is not None else bytes(answer.serialize(message))
+
+        return grpc.unary_unary_rpc_method_handler(method, request.deserialize, written)
 
     return grpc.method_handlers_generic_handler(
         SERVICE,

@@ -19,7 +19,7 @@ from xorj_signer.providers import KeyKind, KeyProvider, ProviderFailed, Provider
 from xorj_signer.providers.addresses import public_key_text
 from xorj_signer.providers.challenge import CHALLENGE_BYTES, CHALLENGE_DOMAIN, challenge
 from xorj_signer.providers.checked import check_key, sign_checked
-from xorj_signer.providers.settings import ProviderSettings, load_provider_settings
+from xorj_signer.providers.settings import ProviderSettings, load_provider_settings, open_key
 from xorj_signer.settings import EXIT_USAGE, own_variables
 
 QUOTA_HINTS = {
@@ -68,7 +68,7 @@ async def selftest(settings: ProviderSettings, *, signatures: int, callers: int)
     Raises `ProviderFailed` for a key that does not open, is unfit, or is not the expected one where one is set.
     """
     expected = None if settings.signer_public_key is None else settings.expected_public_key()
-    key = await settings.open()
+    key = await open_key(settings)
     try:
         await check_key(key, key.public_key() if expected is None else expected)
         faults: Counter[ProviderFault] = Counter()

@@ -147,10 +147,6 @@ class AzureKeyVaultKey:
         except AzureError as error:
             told = f"{self._id}: {type(error).__name__} {error.message}"
             raise ProviderFailed(told, _fault_of(error)) from error
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
-            # The SDK takes answers as they come: a missing field shows as one of these.
-            told = f"{self._id}: the vault's answer cannot be read ({type(error).__name__})"
-            raise ProviderFailed(told, ProviderFault.MALFORMED) from error
 
 
 def _fault_of(error: AzureError) -> ProviderFault:

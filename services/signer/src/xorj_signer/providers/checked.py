@@ -1,16 +1,21 @@
 """What lies between a provider's answer and its use: deadline, length, strict verification, the expected key.
 
 1. No signature is returned that does not verify under the key that was expected at start.
-2. A fault becomes exactly one refusal reason; the table is total.
+2. Whatever an SDK raises becomes a `ProviderFailed`, and comes within its time.
+3. A fault becomes exactly one refusal reason; the table is total.
 """
 
 import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from xorj_core.facts.signed_txs import SigningRefusedReason as Reason
 
 from xorj_signer.providers import CALL_S_MAX, KeyKind, KeyProvider, ProviderFailed, ProviderFault
 from xorj_signer.providers.addresses import public_key_text
 from xorj_signer.verification import SIGNATURE_BYTES, verifies
+
+T = TypeVar("T")
 
 REFUSED_AS: dict[ProviderFault, Reason] = {
     ProviderFault.MISCONFIGURED: Reason.PROVIDER_FAILED,
@@ -27,13 +32,24 @@ REFUSED_AS: dict[ProviderFault, Reason] = {
 """How a fault stands on the log and on the wire."""
 
 
+async def answer_of(name: str, asked: Awaitable[T], timeout_s: float) -> T:
+    """A provider's answer within the time, or `ProviderFailed`: no other exception gets past this."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await asked
+    except ProviderFailed:
+        raise
+    except TimeoutError as error:
+        raise ProviderFailed(f"{name}: no answer in time", ProviderFault.TIMEOUT) from error
+    except Exception as error:
+        # An SDK takes answers as they come: over a wrong one it raises whatever its code happens to.
+        told = f"{name}: an answer that cannot be read ({type(error).__name__})"
+        raise ProviderFailed(told, ProviderFault.MALFORMED) from error
+
+
 async def sign_checked(key: KeyProvider, message: bytes, timeout_s: float = CALL_S_MAX) -> bytes:
     """A verified signature within `timeout_s` seconds, or `ProviderFailed` with what was wrong."""
-    try:
-        async with asyncio.timeout(min(timeout_s, CALL_S_MAX)):
-            signature = await key.sign(message)
-    except TimeoutError as error:
-        raise ProviderFailed(f"{key.name}: no signature within the time allowed", ProviderFault.TIMEOUT) from error
+    signature = await answer_of(key.name, key.sign(message), min(timeout_s, CALL_S_MAX))
     if len(signature) != SIGNATURE_BYTES:
         told = f"{key.name}: a signature of {len(signature)} bytes, {SIGNATURE_BYTES} were expected"
         raise ProviderFailed(told, ProviderFault.MALFORMED)
@@ -44,11 +60,7 @@ async def sign_checked(key: KeyProvider, message: bytes, timeout_s: float = CALL
 
 async def check_key(key: KeyProvider, expected: bytes) -> None:
     """Raises `ProviderFailed` unless the provider, asked now, has the expected public key and can use it."""
-    try:
-        async with asyncio.timeout(CALL_S_MAX):
-            found = await key.check()
-    except TimeoutError as error:
-        raise ProviderFailed(f"{key.name}: no answer about the key", ProviderFault.TIMEOUT) from error
+    found = await answer_of(key.name, key.check(), CALL_S_MAX)
     if found != expected or key.public_key() != expected:
         told = (
             f"{key.name}: the key is {public_key_text(found)}, XORJ_SIGNER_PUBLIC_KEY names {public_key_text(expected)}"

@@ -18,10 +18,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from xorj_signer.providers import KeyProvider, ProviderFailed, ProviderFault
 from xorj_signer.providers.addresses import parse_public_key
 from xorj_signer.providers.challenge import challenge
-from xorj_signer.providers.checked import check_key, sign_checked
+from xorj_signer.providers.checked import answer_of, check_key, sign_checked
 from xorj_signer.providers.file import FileKey
 
 PREFIX = "XORJ_SIGNER_"
+OPEN_S_MAX = 30.0
+"""Seconds for an SDK to load, to find its credentials and to be asked for the first time."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -203,13 +205,18 @@ def load_provider_settings(environment: Mapping[str, str], others: Iterable[str]
     raise ProviderFailed("; ".join(mistakes), ProviderFault.MISCONFIGURED)
 
 
+async def open_key(settings: ProviderSettings) -> KeyProvider:
+    """The key that the settings name, whichever key that is. Raises `ProviderFailed` and nothing else."""
+    return await answer_of(settings.NAME, settings.open(), OPEN_S_MAX)
+
+
 async def open_checked(settings: ProviderSettings) -> KeyProvider:
     """The key that the settings name, which is the expected one and has just signed. Raises `ProviderFailed`.
 
     A key may be visible and yet not usable, or belong to another than the public key beside it: a challenge tells.
     """
     expected = settings.expected_public_key()
-    key = await settings.open()
+    key = await open_key(settings)
     try:
         await check_key(key, expected)
         await sign_checked(key, challenge())
