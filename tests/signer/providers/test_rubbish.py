@@ -18,7 +18,22 @@ from tests.signer.providers.google import GoogleStandIn
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 STATUSES = (200, 204, 302, 400, 401, 403, 404, 409, 429, 500, 503)
-VALUES = (None, 0, -1, 1.5, True, "", "~~~", "AAAA", "\ud800", [], [[]], {}, {"a": 1}, "A" * 100_000)
+VALUES: tuple[object, ...] = (
+    None,
+    0,
+    -1,
+    1.5,
+    True,
+    "",
+    "~~~",
+    "AAAA",
+    "\ud800",
+    [],
+    [[]],
+    {},
+    {"a": 1},
+    "A" * 100_000,
+)
 """What may stand where something else is expected."""
 
 
