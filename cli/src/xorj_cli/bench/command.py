@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 from rich.table import Table
 from xorj_log.reader import ReadRefused
 
+from xorj_cli.bench.audit import AuditWish, run_audit_bench
 from xorj_cli.bench.signer import SignerWish, run_signer_bench
 from xorj_cli.bench.trade import TradeWish, run_trade_bench
 from xorj_cli.output import STOPPED, Failure, fail, print_json, stderr, stdout
@@ -41,6 +42,16 @@ def signer_command(
 ) -> None:
     """Signatures a second with full policy and durable ledger, beside the bare parts that they are made of."""
     _measure(lambda: run_signer_bench(SignerWish(signatures, rounds), stderr.print), as_json=as_json)
+
+
+@app.command("audit")
+def audit_command(
+    entries: Annotated[int, typer.Option(min=10_000, max=10_000_000, help="Entries from memory.")] = 1_000_000,
+    records: Annotated[int, typer.Option(min=10_000, max=5_000_000, help="Records through Kafka.")] = 200_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+) -> None:
+    """Entries a second into the audit log and out of it again, and how soon a record is covered."""
+    _measure(lambda: run_audit_bench(AuditWish(entries, records), stderr.print), as_json=as_json)
 
 
 def _measure(bench: Callable[[], Awaitable[dict[str, Any]]], *, as_json: bool) -> None:
