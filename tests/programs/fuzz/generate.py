@@ -1,6 +1,7 @@
 """Draws the next action with the model in view: mostly lawful or unlawful in one thing, so that every rule is met."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from enum import Enum
 from typing import Final
 
 from tests.programs.fuzz import actions as a
@@ -19,14 +20,26 @@ CONFUSIONS: Final = 24
 TRADE_ACCOUNTS: Final = 13
 
 
-def draw(chooser: Chooser, model: Model, now: Now) -> a.Step:
-    """One step; one in 40 lacks its signature."""
-    repair = _repair(chooser, model, now) if chance(chooser, 25) else None
+class Mood(Enum):
+    """What a sequence is mostly about, so that rare states of one part are reached too."""
+
+    ANYTHING = "anything"
+    KEEPERS = "admin and guardian at work"
+    TRADES = "trades and limits"
+
+
+def draw_mood(chooser: Chooser) -> Mood:
+    return pick(chooser, (Mood.ANYTHING, Mood.ANYTHING, Mood.ANYTHING, Mood.KEEPERS, Mood.TRADES))
+
+
+def draw(chooser: Chooser, mood: Mood, model: Model, now: Now) -> a.Step:
+    """One step; one in 30 lacks its signature."""
+    repair = _repair(chooser, model, now) if chance(chooser, 8 if mood is Mood.KEEPERS else 25) else None
     if repair is not None:
         return repair
-    total = sum(weight for weight, _ in _KINDS)
-    at = chooser.below(total)
-    for weight, make in _KINDS:
+    kinds = _KINDS_BY_MOOD[mood]
+    at = chooser.below(sum(weight for weight, _ in kinds))
+    for weight, make in kinds:
         if at < weight:
             action = make(chooser, model, now)
             if isinstance(action, a.Signed) and chance(chooser, 3):
@@ -285,3 +298,11 @@ _KINDS: Final[tuple[tuple[int, _Make], ...]] = (
     (1, _retire), (1, _remove), (1, _raise), (1, _open_vault), (3, _open_mint), (1, _close_mint), (5, _deposit),
     (3, _withdraw), (5, _enable), (1, _disable), (4, _set_limits), (3, _dust),
 )  # fmt: skip
+_KINDS_BY_MOOD: Final[Mapping[Mood, tuple[tuple[int, _Make], ...]]] = {
+    Mood.ANYTHING: _KINDS,
+    Mood.KEEPERS: (
+        (30, _schedule), (8, _cancel), (12, _apply), (4, _accept_admin), (3, _retire), (3, _remove), (3, _raise),
+        (8, _set_paused), (6, _warp), (3, _trade),
+    ),
+    Mood.TRADES: ((60, _trade), (12, _warp), (6, _set_limits), (6, _deposit), (3, _dust), (3, _enable)),
+}  # fmt: skip

@@ -15,7 +15,7 @@ from xorj_solana.vault import VaultError
 from tests.programs.fuzz import actions as a
 from tests.programs.fuzz.build import ask, is_confused, message_of
 from tests.programs.fuzz.choice import Chooser
-from tests.programs.fuzz.generate import draw
+from tests.programs.fuzz.generate import draw, draw_mood
 from tests.programs.fuzz.observe import differences, vault_money
 from tests.programs.fuzz.world import FuzzWorld, start
 from tests.programs.model import Holder, Model, Place
@@ -51,8 +51,9 @@ def run_drawn(chooser: Chooser, length: int, tally: Tally, elf: bytes | None = N
     """Draws and runs `length` steps; returns them, those up to the failure when it raises."""
     world, model = start(elf)
     steps: list[a.Step] = []
+    mood = draw_mood(chooser)
     for _ in range(length):
-        step = draw(chooser, model, world.now)
+        step = draw(chooser, mood, model, world.now)
         steps.append(step)
         try:
             take(world, model, step, tally)
