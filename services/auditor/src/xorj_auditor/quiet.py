@@ -1,8 +1,8 @@
 """Enters the heartbeats topic: one digest for each minute of it, and each change of state as a record of its own.
 
 1. Every heartbeat is in the log, in one digest or as a record: offsets follow one another as everywhere.
-2. A digest is the SHA-256 over the leaves of its records, in order; so the records on the topic prove themselves
-   against it for as long as the topic keeps them.
+2. A digest is the SHA-256 over the leaves of its records (as if appended at 0), in order; so the records on the topic
+   prove themselves against it for as long as the topic keeps them.
 3. A minute is one of the broker's append times: the same topic gives the same digests, whoever reads it when.
 4. What is not entered yet is read again after a restart.
 """
