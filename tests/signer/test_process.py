@@ -5,13 +5,16 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from xorj.signer.v1 import signer_pb2
-from xorj_core.facts import ServiceStarted, TradeSigned
+from xorj_core.facts import PolicyAdopted, ServiceStarted, TradeSigned
+from xorj_core.policy.file import parse_policy
+from xorj_core.policy.limits import policy_sha256
 from xorj_halt.commands import kill_command
 from xorj_halt.keys import load_seed, verifies
 from xorj_localnet.hsm import SignerKey, provision
@@ -43,6 +46,17 @@ async def test_a_trade_that_the_auditor_holds_is_signed(running: Running) -> Non
     assert [(f.provider, f.signature) for f in signed] == [(running.key.provider, answer.signature)]
     started = [f for f in await running.facts("observations") if isinstance(f, ServiceStarted)]
     assert any(fact.service == "signer" for fact in started)
+    adopted = [f for f in await running.facts("observations") if isinstance(f, PolicyAdopted)]
+    assert signed[0].policy_sha256 in {fact.policy_sha256 for fact in adopted}
+    assert all(policy_sha256(parse_policy(fact.policy)) == fact.policy_sha256 for fact in adopted)
+
+
+async def test_the_signer_counts_what_it_signs_and_refuses(running: Running) -> None:
+    port = running.world.supervisor.said_when_ready("signer")["metrics_port"]
+    text = await asyncio.to_thread(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode())
+    counted = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert float(counted["xorj_signer_signed_total"]) >= 1
+    assert float(counted["xorj_signer_request_seconds_count"]) >= 1
 
 
 async def test_the_same_bytes_after_a_crash_give_the_same_signature(running: Running) -> None:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from solders.transaction import VersionedTransaction
 from xorj.signer.v1 import signer_pb2, signer_pb2_grpc
-from xorj_core.facts import Mode, TradeSigned
+from xorj_core.facts import Mode, TradeSigned, fact_id
 from xorj_core.policy.limits import policy_sha256
 from xorj_halt.view import Halted, HaltReason
 
@@ -37,6 +37,14 @@ async def test_an_honest_trade_is_signed_and_its_fact_is_on_the_log(rig: Rig) ->
     assert fact.message_sha256 == hashlib.sha256(trade.plan.message).digest()
     assert (fact.intent_position, fact.attempt_position) == (intent, attempt)
     assert (fact.policy_sha256, fact.control_offset) == (policy_sha256(LIMITS), 7)
+    assert fact.basis.policy_sha256 == policy_sha256(LIMITS)
+    assert fact.basis.bot_authority == rig.bot
+    assert fact.basis.settings_fact_id == fact_id(trade.settings)
+    assert (fact.basis.price_in.fact_id, fact.basis.price_out.fact_id) == (
+        trade.intent.price_in_fact_id,
+        trade.intent.price_out_fact_id,
+    )
+    assert fact.basis.now_ms >= max(fact.basis.price_in.appended_at_ms, fact.basis.price_out.appended_at_ms) > 0
 
 
 async def test_many_vaults_are_signed_at_once(rig: Rig) -> None:

@@ -281,6 +281,7 @@ NOT_DECISIONS: Final[Mapping[type, str]] = {
     facts.SettingsChanged: "an owner's own",
     facts.ReferencePriceObserved: "seen at a price source",
     facts.ServiceStarted: "happened",
+    facts.PolicyAdopted: "happened",
     facts.ReconcileDue: "a clock ran out",
     facts.AttemptPlanned: "bytes from a venue's route and a simulation; judged by the signer's policy",
     facts.TradeSigned: "verified by the signature itself",

@@ -74,6 +74,7 @@ TOPICS: Final = (
             "SecurityViolationObserved",
             "ServiceStarted",
             "ConfigurationChanged",
+            "PolicyAdopted",
         ),
         SERVICES,
         ("reconciler", "executor"),

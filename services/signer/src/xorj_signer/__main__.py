@@ -14,7 +14,8 @@ import structlog
 import uvloop
 from grpc_health.v1 import health
 from prometheus_client import start_http_server
-from xorj_core.facts import ServiceStarted
+from xorj_core.facts import PolicyAdopted, ServiceStarted
+from xorj_core.policy.limits import PolicyLimits, policy_sha256
 from xorj_halt.guard import Guard
 from xorj_halt.keys import KeysUnusable
 from xorj_log.fetcher import RecordFetcher
@@ -106,6 +107,7 @@ async def serve(settings: SignerSettings, provider: ProviderSettings, key: KeyPr
             ready.cancel()
             if caught_up.is_set():
                 await writer.publish(_started(settings, provider))
+                await writer.publish(_adopted(settings, limits, key.public_key()))
                 await server.start()
                 await set_serving(state, serving=True)
                 tasks.append(asyncio.create_task(_watch(key, provider, state), name="key"))
@@ -148,6 +150,16 @@ def _started(settings: SignerSettings, provider: ProviderSettings) -> ServiceSta
         mode=settings.service_mode(),
         configuration_sha256=settings.sha256(provider),
         started_at_us=time.time_ns() // 1000,
+    )
+
+
+def _adopted(settings: SignerSettings, limits: PolicyLimits, bot_authority: bytes) -> PolicyAdopted:
+    return PolicyAdopted(
+        instance=f"{SERVICE}/{settings.instance}",
+        policy_sha256=policy_sha256(limits),
+        policy=settings.policy_text(),
+        bot_authority=bot_authority,
+        adopted_at_us=time.time_ns() // 1000,
     )
 
 

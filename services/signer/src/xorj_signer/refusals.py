@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 import structlog
-from xorj_core.facts import SigningRefused
+from xorj_core.facts import SigningBasis, SigningRefused
 from xorj_core.facts.common import Position
 from xorj_core.facts.signed_txs import SigningRefusedReason as Reason
 from xorj_log.writer import PublishUnknown, RecordTooLarge
@@ -25,7 +25,8 @@ from xorj_signer.outbox import Writer
 PERIOD_S: Final = 1.0
 BURST_MAX: Final = 50
 DETAIL_MAX: Final = 300
-NOWHERE: Final = Position("", "", 0, 0)
+NOWHERE: Final = Position()
+NOTHING: Final = SigningBasis()
 
 log = structlog.get_logger()
 
@@ -43,10 +44,12 @@ class Refusal:
     trade_id: bytes = b""
     vault: bytes = b""
     attempt: int = 0
+    intent_position: Position = NOWHERE
     attempt_position: Position = NOWHERE
     causation: tuple[bytes, ...] = ()
     traceparent: str = ""
     requests: int = 1
+    basis: SigningBasis = NOTHING
 
     @property
     def kind(self) -> _Kind:
@@ -115,6 +118,8 @@ class Refusals:
             attempt_position=refusal.attempt_position,
             refused_at_us=time.time_ns() // 1000,
             requests=refusal.requests,
+            basis=refusal.basis,
+            intent_position=refusal.intent_position,
         )
         try:
             await self._writer.publish(fact, causation=refusal.causation, traceparent=refusal.traceparent)

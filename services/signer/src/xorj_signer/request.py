@@ -11,14 +11,14 @@
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
 from aiokafka.errors import KafkaError
-from xorj_core.facts import AttemptPlanned, Mode, TradeIntended, TradeSigned
+from xorj_core.facts import AttemptPlanned, Mode, SeenRecord, SigningBasis, TradeIntended, TradeSigned, fact_id
 from xorj_core.facts.common import Position
 from xorj_core.facts.signed_txs import SigningRefusedReason as Reason
-from xorj_core.policy.decide import Approved, Denied, SigningInputs, decide_signing
+from xorj_core.policy.decide import Approved, Denied, SeenPrice, SigningInputs, decide_signing
 from xorj_core.policy.limits import PolicyLimits, policy_sha256
 from xorj_core.policy.windows import demands_of
 from xorj_halt.view import Halted, HaltReason
@@ -95,6 +95,14 @@ class Found:
         return (self.intent_fact_id, self.plan_fact_id)
 
 
+@dataclass(slots=True)
+class Course:
+    """How far a request has come; a refusal tells as much as is known then."""
+
+    found: Found | None = None
+    inputs: SigningInputs | None = None
+
+
 Outcome: TypeAlias = SignedTrade | Denied
 
 
@@ -115,7 +123,7 @@ class Signing:
 
     async def sign_trade(self, request: SigningRequest) -> Outcome:
         """Sign one planned attempt, or say why not."""
-        found: Found | None = None
+        course = Course()
         try:
             if request.caller not in self.callers:
                 outcome: Outcome = Denied(Reason.CALLER_NOT_ALLOWED, f"{request.caller!r} may not ask for signatures")
@@ -124,8 +132,8 @@ class Signing:
                 if isinstance(fetched, Denied):
                     outcome = fetched
                 else:
-                    found = fetched
-                    outcome = await self._sign_found(request, found)
+                    course.found = fetched
+                    outcome = await self._sign_found(request, fetched, course)
         except ProviderFailed as error:
             outcome = Denied(REFUSED_AS[error.fault], str(error))
         except LEDGER_FAULTS as error:
@@ -133,10 +141,10 @@ class Signing:
         except PublishUnknown as error:
             outcome = Denied(Reason.LOG_UNAVAILABLE, str(error))
         if isinstance(outcome, Denied):
-            await self.refusals.tell(_refusal(request, found, outcome))
+            await self.refusals.tell(_refusal(request, course, outcome, self.limits))
         return outcome
 
-    async def _sign_found(self, request: SigningRequest, found: Found) -> Outcome:
+    async def _sign_found(self, request: SigningRequest, found: Found, course: Course) -> Outcome:
         """The request path. Whatever comes later in it relies on everything before it."""
         intent, plan = found.intent, found.plan
         if not await self.guard.wait_covered([request.intent, request.attempt], request.patience_s()):
@@ -148,7 +156,7 @@ class Signing:
         await self.knowledge.wait_for_prices((intent.price_in_fact_id, intent.price_out_fact_id), request.patience_s())
         if self._expiry(intent.vault, intent.trade_seq, intent.intent_id):
             return Denied(Reason.SEQUENCE_TAKEN, "the intent has expired")
-        inputs = self._inputs(found)
+        inputs = course.inputs = self._inputs(found)
         decision = decide_signing(inputs, self.limits)
         if isinstance(decision, Denied):
             return decision
@@ -161,7 +169,7 @@ class Signing:
             signature = await sign_checked(self.key, plan.message, request.patience_s())
             if halted := self._halted(intent.vault):
                 return halted
-            stored = await self.ledger.complete(self._fact(request, found, signature, message_sha256))
+            stored = await self.ledger.complete(self._fact(request, inputs, signature, message_sha256))
         elif halted := self._halted(intent.vault):
             return halted
         position = await self.publisher.publish(stored, found.fact_ids, request.traceparent)
@@ -240,8 +248,10 @@ class Signing:
             demands=demands_of(self.limits, intent.vault, mints, settings.day_value_micro_usd_max),
         )
 
-    def _fact(self, request: SigningRequest, found: Found, signature: bytes, message_sha256: bytes) -> TradeSigned:
-        intent, plan = found.intent, found.plan
+    def _fact(
+        self, request: SigningRequest, inputs: SigningInputs, signature: bytes, message_sha256: bytes
+    ) -> TradeSigned:
+        intent, plan = inputs.intent, inputs.plan
         return TradeSigned(
             intent_id=intent.intent_id,
             trade_id=intent.trade_id,
@@ -257,23 +267,45 @@ class Signing:
             attempt_position=request.attempt,
             control_offset=self.guard.control_next_offset,
             signed_at_us=time.time_ns() // 1000,
+            basis=_basis(inputs, self.limits),
         )
 
 
-def _refusal(request: SigningRequest, found: Found | None, denied: Denied) -> Refusal:
+def _refusal(request: SigningRequest, course: Course, denied: Denied, limits: PolicyLimits) -> Refusal:
     """The refusal with what is known of the attempt: only what records say, never what the caller claims."""
-    if found is None:
-        return Refusal(request.caller, denied.reason, denied.detail, attempt_position=request.attempt)
-    plan = found.plan
-    return Refusal(
+    refusal = Refusal(
         caller=request.caller,
         reason=denied.reason,
         detail=denied.detail,
+        intent_position=request.intent,
+        attempt_position=request.attempt,
+    )
+    if course.found is None:
+        return refusal
+    plan = course.found.plan
+    return replace(
+        refusal,
         intent_id=plan.intent_id,
         trade_id=plan.trade_id,
         vault=plan.vault,
         attempt=plan.attempt,
-        attempt_position=request.attempt,
-        causation=(found.plan_fact_id,),
+        causation=(course.found.plan_fact_id,),
         traceparent=request.traceparent,
+        basis=SigningBasis() if course.inputs is None else _basis(course.inputs, limits),
     )
+
+
+def _basis(inputs: SigningInputs, limits: PolicyLimits) -> SigningBasis:
+    """All that the decision rests on and the attempt's own records do not say."""
+    return SigningBasis(
+        settings_fact_id=b"" if inputs.settings is None else fact_id(inputs.settings),
+        price_in=_seen(inputs.intent.price_in_fact_id, inputs.price_in),
+        price_out=_seen(inputs.intent.price_out_fact_id, inputs.price_out),
+        now_ms=inputs.now_ms,
+        bot_authority=inputs.bot_authority,
+        policy_sha256=policy_sha256(limits),
+    )
+
+
+def _seen(price_fact_id: bytes, price: SeenPrice | None) -> SeenRecord:
+    return SeenRecord() if price is None else SeenRecord(price_fact_id, price.timestamp_ms)

@@ -7,7 +7,15 @@
 from typing import TypeAlias
 
 from xorj_core.canonical import encode_value
-from xorj_core.facts.common import HaltScope, Position, RiskProfile, SeenRecord, TargetWeight, Verdict
+from xorj_core.facts.common import (
+    HaltScope,
+    Position,
+    RiskProfile,
+    SeenRecord,
+    SigningBasis,
+    TargetWeight,
+    Verdict,
+)
 from xorj_core.facts.confirmations import (
     AttemptFailed,
     AttemptStage,
@@ -19,7 +27,7 @@ from xorj_core.facts.confirmations import (
 from xorj_core.facts.control import KillCommanded
 from xorj_core.facts.dead_letters import DeadLettered
 from xorj_core.facts.heartbeats import Acknowledgement, AuditHeartbeat, Covered, Echo, HaltState, ServiceHeartbeat
-from xorj_core.facts.observations import Mode, ServiceStarted
+from xorj_core.facts.observations import Mode, PolicyAdopted, ServiceStarted
 from xorj_core.facts.portfolio_deltas import (
     Holding,
     MintPosition,
@@ -57,6 +65,7 @@ Fact: TypeAlias = (
     | RankingRefused
     | SettingsChanged
     | ReferencePriceObserved
+    | PolicyAdopted
     | ServiceStarted
     | PortfolioReconciled
     | ReconciliationRefused
@@ -107,6 +116,7 @@ __all__ = [
     "LookupTable",
     "MintPosition",
     "Mode",
+    "PolicyAdopted",
     "PortfolioReconciled",
     "Position",
     "Quote",
@@ -124,6 +134,7 @@ __all__ = [
     "ServiceHeartbeat",
     "ServiceStarted",
     "SettingsChanged",
+    "SigningBasis",
     "SigningRefused",
     "SigningRefusedReason",
     "SkippedTrader",

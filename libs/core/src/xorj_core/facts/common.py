@@ -43,6 +43,18 @@ class SeenRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class SigningBasis:
+    """What a decision on an attempt rests on beside the records that the attempt names: enough to decide it again."""
+
+    settings_fact_id: bytes = b""  # empty if there were no settings
+    price_in: SeenRecord = SeenRecord()
+    price_out: SeenRecord = SeenRecord()
+    now_ms: int = 0  # newest append time of the broker that the signer had seen
+    bot_authority: bytes = b""
+    policy_sha256: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class TargetWeight:
     """Share of a portfolio's value wanted in one mint."""
 

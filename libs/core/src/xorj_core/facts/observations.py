@@ -24,3 +24,16 @@ class ServiceStarted:
     mode: Mode
     configuration_sha256: bytes
     started_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyAdopted:
+    """A signer serves under this policy from now on."""
+
+    CAUSE: ClassVar[tuple[str, ...]] = ("instance", "policy_sha256", "adopted_at_us")
+
+    instance: str
+    policy_sha256: bytes
+    policy: str  # the file's text
+    bot_authority: bytes  # 32 bytes: the key that signs
+    adopted_at_us: int

@@ -1,10 +1,10 @@
 """What the signer did: topic signed-txs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import ClassVar
 
-from xorj_core.facts.common import Position
+from xorj_core.facts.common import Position, SigningBasis
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class TradeSigned:
     attempt_position: Position
     control_offset: int  # control had been read up to here
     signed_at_us: int
+    basis: SigningBasis = field(default_factory=SigningBasis)
 
 
 class SigningRefusedReason(IntEnum):
@@ -89,3 +90,5 @@ class SigningRefused:
     attempt_position: Position
     refused_at_us: int
     requests: int  # how many like requests this fact stands for; 0 in old records means 1
+    basis: SigningBasis = field(default_factory=SigningBasis)  # empty where it was refused before the policy was asked
+    intent_position: Position = field(default_factory=Position)

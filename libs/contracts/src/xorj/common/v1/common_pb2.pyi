@@ -162,3 +162,45 @@ class Verdict(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
+
+@_typing.final
+class SigningBasis(_message.Message):
+    """What the signer's decision on an attempt rests on beside the records that the attempt names: enough to decide again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTINGS_FACT_ID_FIELD_NUMBER: _builtins.int
+    PRICE_IN_FIELD_NUMBER: _builtins.int
+    PRICE_OUT_FIELD_NUMBER: _builtins.int
+    NOW_MS_FIELD_NUMBER: _builtins.int
+    BOT_AUTHORITY_FIELD_NUMBER: _builtins.int
+    POLICY_SHA256_FIELD_NUMBER: _builtins.int
+    settings_fact_id: _builtins.bytes
+    """of the settings that counted; empty if there were none"""
+    now_ms: _builtins.int
+    """newest append time of the broker that the signer had seen"""
+    bot_authority: _builtins.bytes
+    """32 bytes"""
+    policy_sha256: _builtins.bytes
+    """PolicyAdopted says which policy that is"""
+    @_builtins.property
+    def price_in(self) -> Global___SeenRecord: ...
+    @_builtins.property
+    def price_out(self) -> Global___SeenRecord: ...
+    def __init__(
+        self,
+        *,
+        settings_fact_id: _builtins.bytes = ...,
+        price_in: Global___SeenRecord | None = ...,
+        price_out: Global___SeenRecord | None = ...,
+        now_ms: _builtins.int = ...,
+        bot_authority: _builtins.bytes = ...,
+        policy_sha256: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["price_in", b"price_in", "price_out", b"price_out"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot_authority", b"bot_authority", "now_ms", b"now_ms", "policy_sha256", b"policy_sha256", "price_in", b"price_in", "price_out", b"price_out", "settings_fact_id", b"settings_fact_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SigningBasis: _TypeAlias = SigningBasis  # noqa: Y015

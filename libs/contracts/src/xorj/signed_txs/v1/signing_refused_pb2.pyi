@@ -121,6 +121,8 @@ class SigningRefused(_message.Message):
     ATTEMPT_POSITION_FIELD_NUMBER: _builtins.int
     REFUSED_AT_US_FIELD_NUMBER: _builtins.int
     REQUESTS_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
+    INTENT_POSITION_FIELD_NUMBER: _builtins.int
     intent_id: _builtins.bytes
     trade_id: _builtins.bytes
     vault: _builtins.bytes
@@ -133,6 +135,12 @@ class SigningRefused(_message.Message):
     """how many like requests this fact stands for; 0 in records from before the field means 1"""
     @_builtins.property
     def attempt_position(self) -> _common_pb2.Position: ...
+    @_builtins.property
+    def basis(self) -> _common_pb2.SigningBasis:
+        """empty where it was refused before the policy was asked"""
+
+    @_builtins.property
+    def intent_position(self) -> _common_pb2.Position: ...
     def __init__(
         self,
         *,
@@ -146,10 +154,12 @@ class SigningRefused(_message.Message):
         attempt_position: _common_pb2.Position | None = ...,
         refused_at_us: _builtins.int = ...,
         requests: _builtins.int = ...,
+        basis: _common_pb2.SigningBasis | None = ...,
+        intent_position: _common_pb2.Position | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_position", b"attempt_position"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_position", b"attempt_position", "basis", b"basis", "intent_position", b"intent_position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempt_position", b"attempt_position", "caller", b"caller", "detail", b"detail", "intent_id", b"intent_id", "reason", b"reason", "refused_at_us", b"refused_at_us", "requests", b"requests", "trade_id", b"trade_id", "vault", b"vault"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempt_position", b"attempt_position", "basis", b"basis", "caller", b"caller", "detail", b"detail", "intent_id", b"intent_id", "intent_position", b"intent_position", "reason", b"reason", "refused_at_us", b"refused_at_us", "requests", b"requests", "trade_id", b"trade_id", "vault", b"vault"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

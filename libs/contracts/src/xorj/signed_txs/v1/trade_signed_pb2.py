@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from xorj.common.v1 import common_pb2 as xorj_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%xorj/signed_txs/v1/trade_signed.proto\x12\x12xorj.signed_txs.v1\x1a\x1bxorj/common/v1/common.proto\"\xe3\x02\n\x0bTradeSigned\x12\x11\n\tintent_id\x18\x01 \x01(\x0c\x12\x10\n\x08trade_id\x18\x02 \x01(\x0c\x12\r\n\x05vault\x18\x03 \x01(\x0c\x12\x11\n\ttrade_seq\x18\x04 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\r\x12\x16\n\x0emessage_sha256\x18\x06 \x01(\x0c\x12\x13\n\x0btransaction\x18\x07 \x01(\x0c\x12\x11\n\tsignature\x18\x08 \x01(\x0c\x12\x10\n\x08provider\x18\t \x01(\t\x12\x15\n\rpolicy_sha256\x18\n \x01(\x0c\x12\x31\n\x0fintent_position\x18\x0b \x01(\x0b\x32\x18.xorj.common.v1.Position\x12\x32\n\x10\x61ttempt_position\x18\x0c \x01(\x0b\x32\x18.xorj.common.v1.Position\x12\x16\n\x0e\x63ontrol_offset\x18\r \x01(\x04\x12\x14\n\x0csigned_at_us\x18\x0e \x01(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%xorj/signed_txs/v1/trade_signed.proto\x12\x12xorj.signed_txs.v1\x1a\x1bxorj/common/v1/common.proto\"\x90\x03\n\x0bTradeSigned\x12\x11\n\tintent_id\x18\x01 \x01(\x0c\x12\x10\n\x08trade_id\x18\x02 \x01(\x0c\x12\r\n\x05vault\x18\x03 \x01(\x0c\x12\x11\n\ttrade_seq\x18\x04 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\r\x12\x16\n\x0emessage_sha256\x18\x06 \x01(\x0c\x12\x13\n\x0btransaction\x18\x07 \x01(\x0c\x12\x11\n\tsignature\x18\x08 \x01(\x0c\x12\x10\n\x08provider\x18\t \x01(\t\x12\x15\n\rpolicy_sha256\x18\n \x01(\x0c\x12\x31\n\x0fintent_position\x18\x0b \x01(\x0b\x32\x18.xorj.common.v1.Position\x12\x32\n\x10\x61ttempt_position\x18\x0c \x01(\x0b\x32\x18.xorj.common.v1.Position\x12\x16\n\x0e\x63ontrol_offset\x18\r \x01(\x04\x12\x14\n\x0csigned_at_us\x18\x0e \x01(\x04\x12+\n\x05\x62\x61sis\x18\x0f \x01(\x0b\x32\x1c.xorj.common.v1.SigningBasisb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'xorj.signed_txs.v1.trade_si
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TRADESIGNED']._serialized_start=91
-  _globals['_TRADESIGNED']._serialized_end=446
+  _globals['_TRADESIGNED']._serialized_end=491
 # @@protoc_insertion_point(module_scope)

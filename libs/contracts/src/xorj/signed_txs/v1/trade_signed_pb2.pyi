@@ -37,6 +37,7 @@ class TradeSigned(_message.Message):
     ATTEMPT_POSITION_FIELD_NUMBER: _builtins.int
     CONTROL_OFFSET_FIELD_NUMBER: _builtins.int
     SIGNED_AT_US_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
     intent_id: _builtins.bytes
     trade_id: _builtins.bytes
     vault: _builtins.bytes
@@ -56,6 +57,8 @@ class TradeSigned(_message.Message):
     def intent_position(self) -> _common_pb2.Position: ...
     @_builtins.property
     def attempt_position(self) -> _common_pb2.Position: ...
+    @_builtins.property
+    def basis(self) -> _common_pb2.SigningBasis: ...
     def __init__(
         self,
         *,
@@ -73,10 +76,11 @@ class TradeSigned(_message.Message):
         attempt_position: _common_pb2.Position | None = ...,
         control_offset: _builtins.int = ...,
         signed_at_us: _builtins.int = ...,
+        basis: _common_pb2.SigningBasis | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_position", b"attempt_position", "intent_position", b"intent_position"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_position", b"attempt_position", "basis", b"basis", "intent_position", b"intent_position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempt_position", b"attempt_position", "control_offset", b"control_offset", "intent_id", b"intent_id", "intent_position", b"intent_position", "message_sha256", b"message_sha256", "policy_sha256", b"policy_sha256", "provider", b"provider", "signature", b"signature", "signed_at_us", b"signed_at_us", "trade_id", b"trade_id", "trade_seq", b"trade_seq", "transaction", b"transaction", "vault", b"vault"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempt_position", b"attempt_position", "basis", b"basis", "control_offset", b"control_offset", "intent_id", b"intent_id", "intent_position", b"intent_position", "message_sha256", b"message_sha256", "policy_sha256", b"policy_sha256", "provider", b"provider", "signature", b"signature", "signed_at_us", b"signed_at_us", "trade_id", b"trade_id", "trade_seq", b"trade_seq", "transaction", b"transaction", "vault", b"vault"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
