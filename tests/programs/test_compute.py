@@ -13,6 +13,7 @@ from solders.pubkey import Pubkey
 from xorj_solana import vault
 from xorj_solana.programs import LOCAL_CPMM_PROGRAM
 
+from tests.programs import rogue
 from tests.programs.svm_world import DELAY_S, PROGRAM, TOKEN, World, account_of, labelled, pass_time, trading_world
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +40,24 @@ def measure_trades(world: World) -> dict[str, int]:
         own = consumed(done.logs(), PROGRAM) - consumed(done.logs(), LOCAL_CPMM_PROGRAM)
         figures[f"{name}, own part"] = own
     return figures
+
+
+def measure_longest_trade() -> int:
+    """The own part of a trade whose swap takes the most accounts, every one of them a token account."""
+    world = trading_world()
+    rogue.set_up(world)
+    world.allow(rogue.ROGUE)
+    own = 0
+    for _ in range(2):
+        script = rogue.exchange(world, TOKEN, 1)
+        script.signers.add(world.trade_authority)
+        for number in range(vault.MAX_SWAP_ACCOUNTS - len(script.keys)):
+            address = Pubkey(labelled(f"padding {number}"))
+            world.set_token_account(address, world.place_in, rogue.THIEF, 0)
+            script.place(address)
+        logs = world.send_message(world.plan(world.order(TOKEN, 1), script.build()), [world.bot]).logs()
+        own = consumed(logs, PROGRAM) - consumed(logs, rogue.ROGUE)
+    return own
 
 
 def measure_keeping(world: World) -> None:
@@ -77,6 +96,7 @@ def measure_owner(world: World) -> None:
 def test_every_instruction_costs_what_the_file_says() -> None:
     world = trading_world()
     own_parts = measure_trades(world)
+    own_parts[f"bot_trade with {vault.MAX_SWAP_ACCOUNTS} token accounts, own part"] = measure_longest_trade()
     measure_keeping(world)
     measure_owner(world)
     measured = dict(sorted((world.compute | own_parts).items()))
@@ -95,7 +115,7 @@ def test_a_trades_own_part_does_not_depend_on_the_addresses_after_the_first() ->
     assert max(own_parts) - min(own_parts) <= 64, own_parts
 
 
-def test_the_programs_own_part_of_a_trade_is_bounded_even_when_strangers_send_dust() -> None:
+def test_the_programs_own_part_of_a_trade_is_bounded_with_dust_and_with_the_most_accounts() -> None:
     own_parts = [units for name, units in json.loads(COMPUTE.read_text()).items() if name.endswith("own part")]
     assert own_parts
     assert max(own_parts) <= OWN_PART_MAX

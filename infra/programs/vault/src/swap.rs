@@ -40,13 +40,11 @@ pub fn token_accounts(accounts: &[AccountView], hands: &Hands) -> Result<u64, Pr
         return Err(refused(Refusal::WrongAccounts));
     }
     for (at, account) in accounts.iter().enumerate().filter(|(_, account)| account.is_writable()) {
-        let address = account.address();
-        if address == hands.trade_in || address == hands.trade_out {
-            continue;
-        }
         match is_wallets(account, hands.trade_authority)? {
-            Some(true) => return Err(refused(Refusal::ForeignTradeAccount)),
-            Some(false) => found |= 1 << at,
+            Some(true) if account.address() != hands.trade_in && account.address() != hands.trade_out => {
+                return Err(refused(Refusal::ForeignTradeAccount));
+            }
+            Some(_) => found |= 1 << at,
             None => {}
         }
     }
