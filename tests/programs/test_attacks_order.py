@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 from solders.account import Account
+from solders.instruction import Instruction
+from solders.message import MessageV0
 from xorj_solana import vault
 from xorj_solana.vault import Limits, VaultError
 
@@ -55,6 +57,31 @@ def test_the_very_same_trade_again() -> None:
     message = world.plan(world.order(AMOUNT, 1), world.swap(AMOUNT))
     world.send_message(message, [world.bot])
     attack(world, message, [world.bot], VaultError.WRONG_SEQUENCE)
+
+
+@pytest.mark.parametrize("slots_between", [0, 1])
+def test_two_trades_in_one_transaction_count_as_two(slots_between: int) -> None:
+    """Nothing is gained by it: sequence, pace and turnover see both, and if one is refused neither happens."""
+    world = limited(turnover_bps_max=3_000, slots_between_min=slots_between)
+
+    def both(shares: tuple[int, int]) -> MessageV0:
+        orders = [replace(world.order(HELD * bps // 10_000, 1), seq=seq + 1) for seq, bps in enumerate(shares)]
+        trades = [world.trade_instruction(order, world.swap(order.amount_in_max)) for order in orders]
+        for _ in range(2):  # the hash depends on the flags of the whole message, which hashes do not change
+            message = MessageV0.try_compile(world.bot.pubkey(), trades, [], world.svm.latest_blockhash())
+            hashes = [vault.accounts_hash_of_message(message, at, {}) for at in range(2)]
+            trades = [
+                Instruction(PROGRAM, trade.data[:72] + digest + trade.data[104:], trade.accounts)
+                for trade, digest in zip(trades, hashes, strict=True)
+            ]
+        return message
+
+    if slots_between:
+        attack(world, both((100, 100)), [world.bot], VaultError.TOO_SOON)
+        return
+    attack(world, both((1_500, 1_501)), [world.bot], VaultError.TURNOVER_EXCEEDED)
+    world.send_message(both((1_500, 1_000)), [world.bot])
+    assert world.vault_state().trade_seq == 2
 
 
 @pytest.mark.parametrize("seq", [0, 1, 2**64 - 1])
