@@ -1,7 +1,7 @@
 """A lawful trade with anything changed in it, hash recomputed, either stays lawful or changes nothing.
 
 This is what a stolen bot key may try. By the invariants of docs/vault-program.md: (3) the sequence grows by one or not
-at all, (4) the vault never pays more than the order's maximum nor gets less than its minimum, (6) a refusal changes
+at all, (4) the vault never pays more than the order's maximum nor gets less than its minimum, (9) a refusal changes
 nothing.
 """
 
