@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 from xorj_auditor.history import last_heartbeat
+from xorj_auditor.rows import OF_TRADE, SELECT, WITH_FACT, entry_of
 from xorj_auditor.verify import VerifyResult, verify
 from xorj_auditor.verify_range import Statement
 from xorj_core.audit_chain import EntryKind
@@ -17,16 +19,14 @@ from xorj_core.facts import AuditHeartbeat
 from xorj_halt.keys import load_registry
 from xorj_localnet.supervisor import ChildFailed
 from xorj_localnet.world import World
-from xorj_log.connection import KafkaConnection
 from xorj_log.reader import LogReader
-from xorj_log.topics import TOPICS
 
+from tests.auditor.real_world import AUDITED, anyone, delete_records, entered_once, owner
 from tests.halt.guards import auditor_spec, start_auditor
 from tests.worlds import connection_of, small_world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-AUDITED = [topic for topic in TOPICS if topic.name != "heartbeats"]
 HEADERS = [("traceparent", b"00-1"), ("empty", b""), ("traceparent", b"again")]
 PER_PARTITION = 40
 BURST = 10_000
@@ -36,11 +36,6 @@ BURST = 10_000
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     async with small_world(Path(tmp_path_factory.mktemp("world"))) as started:
         yield started
-
-
-def anyone(world: World) -> KafkaConnection:
-    """The broker's administrator: may write to every topic, as the union of all services may."""
-    return connection_of(world, "admin")
 
 
 async def write(world: World, per_partition: int, *, topics: list[str] | None = None) -> int:
@@ -87,45 +82,16 @@ async def heartbeat_covering(world: World, ends: dict[tuple[str, int], int]) -> 
                     return heartbeat
 
 
-async def owner(world: World) -> "asyncpg.Connection[asyncpg.Record]":
-    return await asyncpg.connect(world.database.dsn("xorj_owner", "xorj_audit"))
-
-
 async def verified(world: World, heartbeat: AuditHeartbeat | None = None) -> VerifyResult:
     stated = () if heartbeat is None else (Statement(heartbeat.entries, None, heartbeat.head, "a heartbeat"),)
     return await verify(world.database.dsn("audit_reader"), statements=stated)
-
-
-async def assert_each_record_once(world: World) -> int:
-    """Compares the table with the log, record by record; returns how many records there are."""
-    on_log = {}
-    async with LogReader(anyone(world), [topic.name for topic in AUDITED]) as reader:
-        ends = await reader.end_offsets()
-        while not await reader.has_reached(ends):
-            for record in await reader.read(records_max=5000):
-                at = record.position
-                on_log[(at.topic, at.partition, at.offset)] = (record.timestamp_ms, record.key, record.value)
-    connection = await owner(world)
-    try:
-        rows = await connection.fetch("SELECT * FROM audit_entries WHERE kind = $1", EntryKind.RECORD)
-    finally:
-        await connection.close()
-    stored = {
-        (row["topic"], row["partition_no"], row["first_offset"]): (row["timestamp_ms"], row["key"], row["value"])
-        for row in rows
-    }
-    assert len(rows) == len(stored)
-    missing = {key for key in on_log if key not in stored}
-    assert not missing
-    assert all(stored[key] == record for key, record in on_log.items())
-    return len(stored)
 
 
 async def test_every_record_of_every_topic_is_entered_once_and_covered(world: World) -> None:
     written = await write(world, PER_PARTITION)
     await start_auditor(world)
     heartbeat = await heartbeat_covering(world, await ends_of(world))
-    assert await assert_each_record_once(world) >= written
+    assert await entered_once(world) >= written
     result = await verified(world, heartbeat)
     assert result.verified
     assert result.entries >= heartbeat.entries
@@ -150,7 +116,7 @@ async def test_killed_in_the_middle_it_enters_every_record_exactly_once(world: W
     finally:
         await connection.close()
     heartbeat = await heartbeat_covering(world, await ends_of(world))
-    await assert_each_record_once(world)
+    await entered_once(world)
     assert (await verified(world, heartbeat)).verified
 
 
@@ -160,17 +126,33 @@ async def test_told_to_stop_it_ends_in_order_and_resumes_where_it_was(world: Wor
     await write(world, 1)
     await world.restart("auditor")
     await heartbeat_covering(world, await ends_of(world))
-    await assert_each_record_once(world)
+    await entered_once(world)
+
+
+TABLES = ("entries", "batches", "offsets", "nodes", "checkpoints", "cosignatures")
 
 
 async def test_the_auditors_role_may_change_nothing(world: World) -> None:
+    columns = {"entries": "leaf", "batches": "writer", "offsets": "topic", "nodes": "hash", "checkpoints": "note"}
+    month = await month_of(world)
     for role in ("auditor", "audit_reader"):
         connection = await asyncpg.connect(world.database.dsn(role))
         try:
+            for table in TABLES:
+                column = columns.get(table, "line")
+                for statement in (
+                    f"UPDATE audit_{table} SET {column} = {column}",
+                    f"DELETE FROM audit_{table}",
+                    f"TRUNCATE audit_{table}",
+                    f"DROP TABLE audit_{table}",
+                ):
+                    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                        await connection.execute(statement)
             for statement in (
-                "UPDATE audit_entries SET leaf = leaf",
-                "DELETE FROM audit_entries",
-                "TRUNCATE audit_entries",
+                f"INSERT INTO {month} SELECT * FROM audit_entries LIMIT 1",
+                f"ALTER TABLE audit_entries DETACH PARTITION {month}",
+                "CREATE TABLE audit_entries_mine (n integer)",
+                "UPDATE alembic_version SET version_num = '0'",
             ):
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     await connection.execute(statement)
@@ -178,11 +160,58 @@ async def test_the_auditors_role_may_change_nothing(world: World) -> None:
             await connection.close()
 
 
+async def test_the_writer_gets_months_near_the_time_of_the_database_and_no_others(world: World) -> None:
+    now_us, day_us = time.time_ns() // 1000, 86_400_000_000
+    writer = await asyncpg.connect(world.database.dsn("auditor"))
+    reader = await asyncpg.connect(world.database.dsn("audit_reader"))
+    try:
+        until_us = await writer.fetchval("SELECT audit_prepare_partitions($1)", now_us)
+        assert until_us - now_us > 27 * day_us
+        for far_us in (now_us + 50 * day_us, now_us - 50 * day_us, 0):
+            with pytest.raises(asyncpg.DatetimeFieldOverflowError):
+                await writer.fetchval("SELECT audit_prepare_partitions($1)", far_us)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await reader.fetchval("SELECT audit_prepare_partitions($1)", now_us)
+    finally:
+        await writer.close()
+        await reader.close()
+
+
+async def month_of(world: World) -> str:
+    connection = await owner(world)
+    try:
+        name: str = await connection.fetchval("SELECT tableoid::regclass::text FROM audit_entries LIMIT 1")
+    finally:
+        await connection.close()
+    return name
+
+
+async def test_an_entry_is_found_by_fact_and_by_trade_through_an_index(world: World) -> None:
+    fact, trade = os.urandom(32), os.urandom(32)
+    producer = AIOKafkaProducer(**anyone(world).client_options(), acks="all")
+    await producer.start()
+    try:
+        value = b"\x0a\x20" + fact + b"rest"
+        await producer.send_and_wait("prices", value=value, headers=[("trade-id", trade)])
+    finally:
+        await producer.stop()
+    await heartbeat_covering(world, await ends_of(world))
+    connection = await asyncpg.connect(world.database.dsn("audit_reader"))
+    try:
+        await connection.execute("SET enable_seqscan = off")
+        for condition, wanted in ((WITH_FACT, fact), (OF_TRADE, trade)):
+            rows = await connection.fetch(f"{SELECT} WHERE {condition}", wanted)
+            assert [entry_of(row).value for row in rows] == [value]
+            plan = await connection.fetch(f"EXPLAIN {SELECT} WHERE {condition.replace('$1', repr(wanted.hex()))}")
+            assert "Index Scan" in "\n".join(row[0] for row in plan)
+    finally:
+        await connection.close()
+
+
 async def test_deleted_records_are_entered_as_a_gap(world: World) -> None:
     await world.end("auditor")
     await write(world, 5, topics=["breakers"])
-    ends = await ends_of(world)
-    await delete_records(world, "breakers", ends[("breakers", 0)])
+    await delete_records(world, "breakers")
     await write(world, 1, topics=["breakers"])
     await world.restart("auditor")
     await heartbeat_covering(world, await ends_of(world))
@@ -243,16 +272,3 @@ async def test_a_cut_tail_is_found_against_the_signed_heartbeat_and_refused(worl
     assert result.fault is not None
     with pytest.raises(ChildFailed, match="the audit log is cut"):
         await world.start_service(auditor_spec(world))
-
-
-async def delete_records(world: World, topic: str, before: int) -> None:
-    """Deletes everything below `before` from the topic's one partition, as retention does."""
-    from aiokafka import TopicPartition
-    from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-
-    admin = AIOKafkaAdminClient(**anyone(world).client_options())
-    await admin.start()
-    try:
-        await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=before)})
-    finally:
-        await admin.close()

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -153,7 +154,7 @@ async def test_heartbeats_are_entered_by_digests_and_changes_of_state(world: Wor
     assert sum(row["next_offset"] - row["first_offset"] for row in digests) > 5 * len(changes)
 
 
-async def heartbeat_entries(world: World, kind: EntryKind) -> "list[dict[str, object]]":
+async def heartbeat_entries(world: World, kind: EntryKind) -> list[dict[str, Any]]:
     connection = await owner(world)
     try:
         rows = await connection.fetch(
