@@ -11,7 +11,7 @@ from xorj_halt.keys import KeysUnusable
 from xorj_log.reader import ReadRefused
 from xorj_log.writer import PublishUnknown
 
-from xorj_cli.audit import show_verify, verify_audit
+from xorj_cli.audit_command import app as audit_app
 from xorj_cli.bench.command import app as bench_app
 from xorj_cli.demo import DemoWish, Screen, run_demo
 from xorj_cli.doctor import doctor, show_doctor
@@ -31,7 +31,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="XORJ mirrors trusted traders in Solana vaults. This command runs and watches it.",
 )
-audit_app = typer.Typer(no_args_is_help=True, help="The audit log.")
 app.add_typer(audit_app, name="audit")
 app.add_typer(bench_app, name="bench")
 signer_app = typer.Typer(no_args_is_help=True, help="The signer and its key.")
@@ -80,12 +79,6 @@ def kill_command(
 ) -> None:
     """Stop trading now. Shows which service obeys since when; ends with 0 only if all of them do."""
     _on_world(lambda world: kill(world, reason, vault), show_kill, as_json=as_json)
-
-
-@audit_app.command("verify")
-def audit_verify_command(as_json: Json = False) -> None:
-    """Recompute the audit log. Ends with 0 when intact, 1 when tampered with, 3 when it cannot tell."""
-    _on_world(lambda world: verify_audit(world, show_progress=not as_json), show_verify, as_json=as_json)
 
 
 @signer_app.command("explain")

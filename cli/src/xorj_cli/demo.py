@@ -19,6 +19,7 @@ from xorj_localnet.market.scenario import Trader
 from xorj_localnet.trading import TradingOptions, TradingWorld
 
 from xorj_cli.audit import verify_audit
+from xorj_cli.audit_place import PlaceOptions, audit_place
 from xorj_cli.follow import follow
 from xorj_cli.output import Exit
 from xorj_cli.running import RunningWorld, open_world, rss_mb
@@ -62,7 +63,7 @@ async def run_demo(wish: DemoWish, screen: Screen, linger: Callable[[TradingWorl
         stories = Stories()
         with screen.trading(running) as changed:
             await _unless_a_part_dies(world, _trade(wish, world, running, stories, changed))
-        audit, _ = await verify_audit(running, show_progress=False)
+        audit, _ = await verify_audit(audit_place(PlaceOptions()), show_progress=False)
         body = demo_body(wish, running, stories, audit)
         screen.result({**body, "setup_ms": setup_ms, "elapsed_ms": _ms_since(began)})
         if linger is not None:

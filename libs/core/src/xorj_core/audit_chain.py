@@ -131,6 +131,22 @@ def encode_headers(headers: Headers) -> bytes:
     return b"".join(parts)
 
 
+def decode_headers(encoded: bytes) -> tuple[tuple[str, bytes], ...]:
+    """The headers that `encode_headers` encoded; an absent value comes back empty. Raises ValueError."""
+    headers: list[tuple[str, bytes]] = []
+    at = 4
+    for _ in range(int.from_bytes(encoded[:4], "big")):
+        parts = []
+        for _ in range(2):
+            length = int.from_bytes(encoded[at : at + 4], "big")
+            parts.append(encoded[at + 4 : at + 4 + length])
+            at += 4 + length
+        if at > len(encoded):
+            raise ValueError("headers that end within one")
+        headers.append((parts[0].decode("utf-8", "surrogateescape"), parts[1][1:]))
+    return tuple(headers)
+
+
 def record_leaf(
     cluster_id: str,
     topic: str,
