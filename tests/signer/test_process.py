@@ -19,6 +19,7 @@ from xorj_halt.commands import kill_command
 from xorj_halt.keys import load_seed, verifies
 from xorj_localnet.hsm import SignerKey, provision
 from xorj_localnet.process import ProcessSpec
+from xorj_signer.settings import own_variables
 
 from tests.signer.running import Running, reason_of, running_signer, signer_process
 from tests.signer.trades import honest_trade
@@ -57,6 +58,37 @@ async def test_the_signer_counts_what_it_signs_and_refuses(running: Running) -> 
     counted = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     assert float(counted["xorj_signer_signed_total"]) >= 1
     assert float(counted["xorj_signer_request_seconds_count"]) >= 1
+
+
+def told_to(pid: int) -> tuple[dict[str, str], str]:
+    """Environment and arguments of a process."""
+    process = Path(f"/proc/{pid}")
+    environment = process.joinpath("environ").read_text().split("\0")
+    return dict(item.split("=", 1) for item in environment if "=" in item), process.joinpath("cmdline").read_text()
+
+
+async def test_the_process_is_told_no_secret_but_its_own(running: Running) -> None:
+    """By environment or argument it is told none at all; the files it is told of are its own, or no secret."""
+    world = running.world
+    pid = world.supervisor.pids()["signer"]
+    told, arguments = told_to(pid)
+    databases = world.database.dsn_files
+    seeds = [key.seed_file for key in world.keys.keys]
+    pin = Path(running.key.settings["XORJ_SIGNER_PKCS11_PIN_FILE"])
+    secrets = [path.read_text().strip() for path in (*seeds, *databases.values(), pin)]
+    for secret in secrets:
+        assert not any(secret in text for text in (*told.values(), arguments))
+    named = {Path(text) for name, text in told.items() if name.startswith("XORJ_") and name.endswith("_FILE")}
+    own = world.certificates.of("signer")
+    allowed = {own.ca_file, own.certificate_file, own.key_file, world.keys.registry_file, databases["signer"]}
+    allowed |= {world.keys.named("signer").seed_file, world.ready_file("signer"), pin}
+    assert [path.name for path in named - allowed] == ["signer-policy.toml"]
+    others = {name for name in told if name.startswith("XORJ_") and name not in own_variables()}
+    assert {name for name in others if not name.startswith("XORJ_SIGNER_")} <= {
+        "XORJ_GENESIS_HASH",
+        "XORJ_LOCAL_GENESIS_HASH",
+        "XORJ_VAULT_PROGRAM",
+    }
 
 
 async def test_the_same_bytes_after_a_crash_give_the_same_signature(running: Running) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -11,9 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from solders.transaction import VersionedTransaction
 from xorj.signer.v1 import signer_pb2, signer_pb2_grpc
-from xorj_core.facts import Mode, TradeSigned, fact_id
-from xorj_core.policy.limits import policy_sha256
+from xorj_core.facts import Fact, Mode, TradeSigned, fact_id
+from xorj_core.facts.common import Position
+from xorj_core.policy.limits import Cap, OutflowCaps, WindowCaps, policy_sha256
 from xorj_halt.view import Halted, HaltReason
+from xorj_log.writer import PublishUnknown
+from xorj_signer.outbox import Publisher
 
 from tests.signer.rig import RefusedCall, Rig, refusal
 from tests.signer.trades import LIMITS, Bytes, honest_trade, some_key
@@ -161,6 +165,62 @@ async def test_observe_mode_signs_nothing(rig: Rig) -> None:
 )
 async def test_a_bent_trade_is_refused_over_the_wire(rig: Rig, bend: Any, reason: str) -> None:
     assert (await refusal(rig, bend(rig.bot))).reason == reason
+
+
+async def test_a_swap_program_that_the_policy_does_not_name_is_refused(rig: Rig) -> None:
+    rig.change(limits=dataclasses.replace(LIMITS, swap_programs=(some_key("another program"),)))
+    assert (await refusal(rig, honest_trade(rig.bot))).reason == "PROGRAM_NOT_ALLOWED"
+    rig.change(limits=LIMITS)
+
+
+async def test_a_full_window_refuses_the_trade_and_leaves_the_vault_free(rig: Rig) -> None:
+    none = Cap(0, 0)
+    rig.change(limits=dataclasses.replace(LIMITS, each_vault=WindowCaps(none, none)))
+    trade = honest_trade(rig.bot)
+    assert (await refusal(rig, trade)).reason == "WINDOW_CAP"
+    rig.change(limits=LIMITS)
+    other = honest_trade(rig.bot, owner=trade.settings.owner, settings_version=2)
+    await rig.sign(other)
+
+
+async def test_an_owners_own_cap_a_day_is_obeyed(rig: Rig) -> None:
+    trade = honest_trade(rig.bot).with_settings(day_value_micro_usd_max=99_999_999)
+    assert (await refusal(rig, trade)).reason == "WINDOW_CAP"
+
+
+async def test_a_fee_payer_that_has_spent_its_minute_signs_no_more(rig: Rig) -> None:
+    rig.change(limits=dataclasses.replace(LIMITS, outflow=OutflowCaps(1, 1)))
+    assert (await refusal(rig, honest_trade(rig.bot))).reason == "OUTFLOW_CAP"
+    rig.change(limits=LIMITS)
+
+
+async def test_another_version_of_transactions_is_refused_as_such(rig: Rig) -> None:
+    trade = honest_trade(rig.bot)
+    later = trade.with_plan(message=b"\x81" + trade.plan.message[1:])
+    refused = await refusal(rig, later)
+    assert (refused.reason, "version 1" in refused.detail) == ("VERSION_NOT_SUPPORTED", True)
+
+
+class _Unreachable:
+    """A log that does not answer."""
+
+    async def publish(self, fact: Fact, *, causation: Sequence[bytes] = (), traceparent: str = "") -> Position:
+        raise PublishUnknown("no answer from the broker")
+
+
+async def test_a_signature_that_cannot_be_published_stays_inside_until_it_can(rig: Rig) -> None:
+    trade, usual = honest_trade(rig.bot), rig.signing.publisher
+    await usual.note()
+    rig.change(publisher=Publisher(rig.signing.ledger, _Unreachable()))
+    positions = await rig.publish_trade(trade)
+    with pytest.raises(RefusedCall) as refused:
+        await rig.ask(*positions)
+    assert (refused.value.code, refused.value.reason) == (grpc.StatusCode.UNAVAILABLE, "LOG_UNAVAILABLE")
+    rig.change(publisher=usual)
+    assert await usual.publish_unpublished(0) == 1
+    answer = await rig.ask(*positions)
+    signed = [f for f in await rig.log_of("signed-txs") if isinstance(f, TradeSigned) and f.vault == trade.plan.vault]
+    assert [fact.signature for fact in signed] == [answer.signature]
 
 
 async def test_a_price_that_is_not_on_the_log_is_refused(rig: Rig) -> None:
