@@ -1,11 +1,13 @@
 """`python -m tests.programs.fuzz N [SEED] [ELF]`: N random steps against the model, in sequences that start afresh.
 
-Prints the seed first, a line of progress every ten seconds, and what was met at the end. A disagreement is shrunk to
-the shortest sequence that shows it, printed, and ends the run with 1. Memory does not grow with N.
+Prints the seed first, a line of progress every ten seconds, and what was met at the end, or so far when interrupted. A
+disagreement is shrunk to the shortest sequence that shows it, printed, and ends the run with 1. Memory does not grow
+with N.
 """
 
 import hashlib
 import secrets
+import signal
 import sys
 import time
 from pathlib import Path
@@ -26,6 +28,8 @@ def main(arguments: list[str]) -> int:
     # Read once: the whole run tries one program, whatever is built meanwhile.
     elf = (Path(arguments[2]) if len(arguments) > 2 else BUILT / "vault.so").read_bytes()
     say(f"seed {seed}, {count} steps, program {hashlib.sha256(elf).hexdigest()[:16]}")
+    # A shell that starts the run in the background has it ignore this; stopping it is a way to end it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     tally, started = Tally(), time.monotonic()
     shown, sequence = started, 0
     while tally.steps < count:
@@ -34,6 +38,8 @@ def main(arguments: list[str]) -> int:
             run_drawn(Seeded(seed + sequence), min(LENGTH, count - tally.steps), tally, elf)
         except Failed as failure:
             return report(failure, seed + sequence, tally, elf)
+        except KeyboardInterrupt:
+            break
         sequence += 1
         if time.monotonic() - shown >= PROGRESS_S:
             shown = time.monotonic()

@@ -46,16 +46,18 @@ def plant(bug: Bug, sources: Path) -> None:
     path.write_text(text.replace(bug.old, bug.new))
 
 
-def build(bug: Bug, directory: Path) -> bytes:
+def build(bug: Bug, out: Path) -> bytes:
     """The planted vault program. Raises `StaleBug`, or `CalledProcessError` when it does not compile."""
-    sources = directory / "programs"
+    # Always in the same place: the compiler's cache of the core library depends on it.
+    sources = OWN_TOOLCHAIN / "programs"
+    shutil.rmtree(sources, ignore_errors=True)
     shutil.copytree(PROGRAMS, sources, ignore=shutil.ignore_patterns("built", "target", "__pycache__"))
     plant(bug, sources)
     _borrow_compiler()
     environment = {**os.environ, "XORJ_PROGRAM_TOOLS": str(OWN_TOOLCHAIN)}
-    command = [str(sources / "build.sh"), str(directory / "out"), "vault"]
+    command = [str(sources / "build.sh"), str(out), "vault"]
     subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return (directory / "out" / "vault.so").read_bytes()
+    return (out / "vault.so").read_bytes()
 
 
 def _borrow_compiler() -> None:
