@@ -1,5 +1,6 @@
 """Thousands of trades under load: nothing was signed before the audit log held what it rests on."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,14 +8,18 @@ import asyncpg
 import pytest
 from xorj_auditor.rows import SELECT, entry_of
 from xorj_auditor.verify import verify
-from xorj_cli.bench.trade import TradeWish, _Bench, _bench_world
+from xorj_cli.bench.trade import TradeBench, TradeWish, bench_world
 from xorj_contracts.codec import Decoded, decode
 from xorj_core.audit_chain import AuditEntry, EntryKind
 from xorj_core.facts import AttemptPlanned, TradeIntended, TradeSigned
 from xorj_localnet.market.tokens import JUP, USDC
+from xorj_log.reader import LogReader
 
-VAULTS = 250
-MOVES = 8
+from tests.worlds import connection_of
+
+VAULTS = int(os.environ.get("XORJ_TEST_VAULTS", "100"))
+MOVES = int(os.environ.get("XORJ_TEST_MOVES", "22"))
+"""Each move is a trade of every vault."""
 HEARTBEATS_PER_S_MAX = 210
 """At most one every 5 ms, and one every 100 ms where nothing else is said."""
 
@@ -22,11 +27,11 @@ HEARTBEATS_PER_S_MAX = 210
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
 async def test_intent_and_attempt_are_in_the_log_before_their_signature_is_made() -> None:
-    async with _bench_world("without_slot_waits", TradeWish(VAULTS), print) as bench:
+    async with bench_world("with_slot_waits", TradeWish(VAULTS), print) as bench:
         confirmed = 0
         for move in range(MOVES):
             name, mint = (("jup", JUP.mint), ("usdc", USDC.mint))[move % 2]
-            _, stories = await bench._move_all(name, mint)
+            _, stories = await bench.move_all(name, mint)
             confirmed += len(stories)
         assert confirmed > VAULTS * MOVES * 9 // 10
         entries, checkpoints = await stored(bench)
@@ -71,11 +76,11 @@ def understood(entry: AuditEntry) -> Decoded | None:
     return decode(entry.value)
 
 
-def dsn(bench: _Bench) -> str:
-    return bench._world.small.database.dsn("audit_reader")
+def dsn(bench: TradeBench) -> str:
+    return bench.small.database.dsn("audit_reader")
 
 
-async def stored(bench: _Bench) -> tuple[list[AuditEntry], list[int]]:
+async def stored(bench: TradeBench) -> tuple[list[AuditEntry], list[int]]:
     connection: Any = await asyncpg.connect(dsn(bench))
     try:
         entries = [entry_of(row) for row in await connection.fetch(f"{SELECT} ORDER BY entry_index")]
@@ -85,15 +90,7 @@ async def stored(bench: _Bench) -> tuple[list[AuditEntry], list[int]]:
     return entries, sizes
 
 
-async def heartbeats(bench: _Bench) -> int:
+async def heartbeats(bench: TradeBench) -> int:
     """How many records the heartbeats topic has had."""
-    from xorj_log.connection import KafkaConnection
-    from xorj_log.reader import LogReader
-
-    small = bench._world.small
-    admin = small.certificates.of("admin")
-    connection = KafkaConnection(
-        small.broker.address, admin.ca_file, admin.certificate_file, admin.key_file, "xorj-test"
-    )
-    async with LogReader(connection, ("heartbeats",)) as reader:
+    async with LogReader(connection_of(bench.small, "operator"), ("heartbeats",)) as reader:
         return (await reader.end_offsets())[("heartbeats", 0)]

@@ -8,6 +8,8 @@ A world of a broker, a database and the auditor. In this order:
 - Verified: the log at 10^4, 10^5 and `entries` entries, by one process.
 - From Kafka: records that wait on the log are entered by the auditor's process, from its first batch to its last.
 - Paced: one record after another, each until a signed heartbeat that covers it, by the broker's append times.
+- Replayed: the log of another world, in which `REPLAY_VAULTS` vaults have traded twice; its decisions are made again,
+  all of them, for `REPLAY_S`.
 
 1. Nothing is switched off: every commit is durable, every index and every hash is there.
 2. The world is the bench's own (XORJ_HOME/bench) and is stopped however the measurement ends.
@@ -25,13 +27,15 @@ import asyncpg
 import psutil
 from aiokafka import AIOKafkaProducer
 from xorj_auditor.checkpoints import checkpoint_key
+from xorj_auditor.replay_source import replay_database
 from xorj_auditor.rows import COLUMNS
 from xorj_auditor.store import AuditStore
 from xorj_auditor.verify import verify
 from xorj_contracts.codec import decode, fact_type
 from xorj_core.audit_chain import AuditEntry, GapReason, LogEnd
 from xorj_core.facts import AuditHeartbeat
-from xorj_halt.keys import load_seed
+from xorj_halt.keys import load_registry, load_seed
+from xorj_localnet.market.tokens import JUP, USDC
 from xorj_localnet.paths import Home
 from xorj_localnet.witness import ORIGIN
 from xorj_localnet.world import ServiceSpec, World, WorldOptions
@@ -39,6 +43,7 @@ from xorj_log.connection import KafkaConnection
 from xorj_log.reader import LogReader
 
 from xorj_cli.bench.report import Figure, Limit, machine, percentile, report
+from xorj_cli.bench.trade import TradeWish, bench_world
 from xorj_cli.output import Failure
 
 VALUE_BYTES: Final = 300
@@ -48,6 +53,8 @@ VERIFIED_AT: Final = (10_000, 100_000)
 PACED: Final = 200
 PACE_S: Final = 0.02
 WAIT_S_MAX: Final = 60.0
+REPLAY_VAULTS: Final = 40
+REPLAY_S: Final = 3.0
 TOPIC: Final = "prices"
 FROM_KAFKA_TOPIC: Final = "portfolio-deltas"
 MEGABYTE: Final = 1_000_000
@@ -91,7 +98,30 @@ async def run_audit_bench(wish: AuditWish, say: Say) -> dict[str, Any]:
         figures = [*await bench.from_memory(wish.entries), *await bench.size(wish.entries)]
         figures += await bench.from_kafka(wish.records)
         figures += await bench.heartbeats()
+    figures += await replayed(say)
     return report("audit", figures, host)
+
+
+async def replayed(say: Say) -> list[Figure]:
+    """Decisions made again each second, from the database. Raises Failure when one of them is made another way."""
+    async with bench_world("with_slot_waits", TradeWish(vaults=REPLAY_VAULTS), say) as bench:
+        for name, mint in (("jup", JUP.mint), ("usdc", USDC.mint)):
+            await bench.move_all(name, mint)
+        registry = load_registry(bench.small.keys.registry_file)
+        connection = await asyncpg.connect(bench.small.database.dsn("audit_reader"))
+        decisions, began = 0, time.perf_counter()
+        try:
+            end = await connection.fetchval("SELECT max(entry_index) + 1 FROM audit_entries")
+            say(f"replaying {end} entries")
+            while time.perf_counter() - began < REPLAY_S:
+                done = await replay_database(connection, registry, 0, end)
+                decisions += done.decisions
+                if not done.agrees:
+                    raise Failure("bench_failed", f"{done.differing} decisions differ, {done.undecided} are open", "")
+            seconds = time.perf_counter() - began
+        finally:
+            await connection.close()
+    return [Figure("replay_per_s", round(decisions / seconds), "decisions/s", None, 5_000, 20_000)]
 
 
 class _Bench:
@@ -203,7 +233,7 @@ class _Bench:
         watching.cancel()
         if not result.verified or result.entries != entries:
             raise Failure("bench_failed", f"the log is not verified: {result}", "this is a defect")
-        name = f"verify_per_s_core_at_{entries}"
+        name = "verify_per_s_core" if entries not in VERIFIED_AT else f"verify_per_s_core_at_{entries}"
         budget = (100_000.0, 370_000.0)
         return [
             Figure(name, round(entries / seconds), "entries/s", None, *budget),

@@ -31,7 +31,7 @@ from xorj_localnet.market.scenario import Trader, load_scenario
 from xorj_localnet.market.tokens import JUP, USDC
 from xorj_localnet.paths import Home
 from xorj_localnet.trading import TradingOptions, TradingWorld
-from xorj_localnet.world import WorldOptions
+from xorj_localnet.world import World, WorldOptions
 from xorj_log.connection import KafkaConnection
 
 from xorj_cli.bench.figures import Burst, Paced, burst_figures, paced_figures
@@ -68,7 +68,7 @@ async def run_trade_bench(wish: TradeWish, say: Say) -> dict[str, Any]:
     host = machine()
     figures: list[Figure] = []
     for kind in ("with_slot_waits", "without_slot_waits"):
-        async with _bench_world(kind, wish, say) as bench:
+        async with bench_world(kind, wish, say) as bench:
             hops = await bench.measure_hops(wish)
             figures += paced_figures(Paced(kind, *await bench.pace(wish), hops))
             if kind == "with_slot_waits":
@@ -76,7 +76,7 @@ async def run_trade_bench(wish: TradeWish, say: Say) -> dict[str, Any]:
     return report("trade", figures, host)
 
 
-class _Bench:
+class TradeBench:
     """One running world and what is read of it."""
 
     def __init__(self, world: TradingWorld, database: "asyncpg.Connection[Any]", stories: Stories, say: Say) -> None:
@@ -87,6 +87,11 @@ class _Bench:
         self._changed = asyncio.Event()
         self._vaults = [bytes(opened.vault) for opened in world.vaults]
         self._profile = dict.fromkeys(self._vaults, RiskProfile.CONSERVATIVE)
+
+    @property
+    def small(self) -> World:
+        """Its broker, database, certificates and keys."""
+        return self._world.small
 
     def changed(self, stories: Stories) -> None:
         """Something was read."""
@@ -125,10 +130,10 @@ class _Bench:
 
     async def burst(self) -> tuple[int, list[Story]]:
         """Let all vaults trade at once; how many were asked for, and the trades."""
-        await self._move_all("jup", JUP.mint)
-        return await self._move_all("usdc", USDC.mint)
+        await self.move_all("jup", JUP.mint)
+        return await self.move_all("usdc", USDC.mint)
 
-    async def _move_all(self, name: str, mint: str) -> tuple[int, list[Story]]:
+    async def move_all(self, name: str, mint: str) -> tuple[int, list[Story]]:
         """Publish a ranking of one trader and wait for the trades of every vault that holds something else."""
         await self._until(lambda: self._is_final(self._vaults, 0), "finality", FINAL_S_MAX)
         before = set(self._stories.trades)
@@ -172,7 +177,7 @@ class _Bench:
 
 
 @asynccontextmanager
-async def _bench_world(kind: str, wish: TradeWish, say: Say) -> AsyncIterator[_Bench]:
+async def bench_world(kind: str, wish: TradeWish, say: Say) -> AsyncIterator[TradeBench]:
     """A running world that is being read."""
     say(f"starting the world: {kind}")
     world = TradingWorld(_options(kind, wish), lambda step, ms: say(f"{step}: {ms:.0f} ms"))
@@ -181,7 +186,7 @@ async def _bench_world(kind: str, wish: TradeWish, say: Say) -> AsyncIterator[_B
         dsn = world.small.database.dsn_files["settings_writer"].read_text().strip()
         stories = Stories()
         database = await asyncpg.connect(dsn, timeout=10)
-        bench = _Bench(world, database, stories, say)
+        bench = TradeBench(world, database, stories, say)
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(follow(open_world(world.small.world_file), stories, bench.changed))
             try:
