@@ -133,6 +133,30 @@ async def test_refusals_that_could_not_be_published_are_published_later() -> Non
     assert [(fact.reason, fact.requests) for fact in log.facts] == [(Reason.KILLED, 1)]
 
 
+class _SlowLog(_Log):
+    """Keeps nothing before it is allowed to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.allowed = asyncio.Event()
+
+    async def publish(self, fact: Fact, *, causation: Sequence[bytes] = (), traceparent: str = "") -> Position:
+        await self.allowed.wait()
+        return await super().publish(fact, causation=causation, traceparent=traceparent)
+
+
+async def test_a_log_that_is_slow_holds_no_refusal_back_and_loses_none() -> None:
+    log = _SlowLog()
+    told = Refusals(log)
+    await told.tell(Refusal("executor", Reason.VALUE_CAP, "too much"), wait_s=0)
+    leaving = asyncio.create_task(told.tell(Refusal("executor", Reason.KILLED, "killed"), wait_s=60))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    log.allowed.set()
+    await told.flush()
+    assert sorted(fact.reason.name for fact in log.facts) == ["KILLED", "VALUE_CAP"]
+
+
 async def test_certificates_are_renewed_without_a_restart(rig: Rig, tmp_path: Path) -> None:
     """A new authority: old clients stay outside from then on, new ones come in; unfit files change nothing."""
     issued = issue_certificates(tmp_path)

@@ -4,7 +4,8 @@
 2. The first of its kind (caller, reason, attempt) in a period is published at once, those after it together when the
    period is over. Beyond `BURST_MAX` facts of one caller in a period, attempts are no longer told apart: those that
    are left are gathered by caller and reason, without ids.
-3. The caller gets its refusal even where the log cannot be reached; what could not be published is gathered again.
+3. The caller gets its refusal in time even where the log cannot be reached, and what could not be published is
+   gathered again; a caller that leaves takes no refusal along.
 """
 
 import asyncio
@@ -71,9 +72,10 @@ class Refusals:
         self._seen: set[_Kind] = set()
         self._published: dict[str, int] = {}
         self._gathered: dict[_Kind, Refusal] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
 
-    async def tell(self, refusal: Refusal) -> None:
-        """Count a refusal and make it known, at once or with the next ones like it."""
+    async def tell(self, refusal: Refusal, wait_s: float = PERIOD_S) -> None:
+        """Count a refusal and make it known, at once or with the next ones like it; waits `wait_s` for that at most."""
         REFUSED.labels(refusal.reason.name).inc()
         period = int(self._clock_s() / PERIOD_S)
         if period != self._period:
@@ -87,7 +89,10 @@ class Refusals:
         else:
             self._seen.add(refusal.kind)
             self._published[refusal.caller] = self._published.get(refusal.caller, 0) + 1
-            await self._publish(refusal)
+            publishing = asyncio.create_task(self._publish(refusal))
+            self._under_way.add(publishing)
+            publishing.add_done_callback(self._under_way.discard)
+            await asyncio.wait([publishing], timeout=wait_s)
 
     async def run(self, period_s: float = PERIOD_S) -> None:
         """For ever: publish what was gathered, once a period."""
@@ -96,7 +101,9 @@ class Refusals:
             await self.flush()
 
     async def flush(self) -> None:
-        """Publish what was gathered."""
+        """Publish what was gathered, after what is under way."""
+        if self._under_way:
+            await asyncio.wait(self._under_way)
         gathered, self._gathered = self._gathered, {}
         for refusal in gathered.values():
             await self._publish(refusal)

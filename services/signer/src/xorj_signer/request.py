@@ -141,7 +141,7 @@ class Signing:
         except PublishUnknown as error:
             outcome = Denied(Reason.LOG_UNAVAILABLE, str(error))
         if isinstance(outcome, Denied):
-            await self.refusals.tell(_refusal(request, course, outcome, self.limits))
+            await self.refusals.tell(_refusal(request, course, outcome, self.limits), request.patience_s())
         return outcome
 
     async def _sign_found(self, request: SigningRequest, found: Found, course: Course) -> Outcome:
