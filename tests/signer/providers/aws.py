@@ -74,6 +74,8 @@ class AwsStandIn:
 
     def bend(self, answer: dict[str, Any], wrong: Wrong | None) -> dict[str, Any]:
         """An answer of the emulator, wrong as was asked for."""
+        if wrong is Wrong.DISABLED and "KeyMetadata" in answer:
+            return {"KeyMetadata": {**answer["KeyMetadata"], "KeyState": "Disabled", "Enabled": False}}
         if wrong is Wrong.OTHER_KEY and "KeyId" in answer:
             return {**answer, "KeyId": self.key_arn[:-4] + "0000"}
         if "Signature" not in answer:
@@ -114,7 +116,7 @@ class _Proxy(BaseHTTPRequestHandler):
         if wrong is Wrong.DOWN:
             self.close_connection = True
             return
-        if wrong in ERRORS:
+        if wrong in ERRORS and (signing or wrong is not Wrong.DISABLED):
             status, code = ERRORS[wrong]
             self._answer(status, json.dumps({"__type": code, "message": "as told"}).encode())
             return

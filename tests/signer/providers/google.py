@@ -62,7 +62,7 @@ class GoogleStandIn:
         return VERSION.removesuffix("1") + "2" if self.wrong is Wrong.OTHER_KEY else VERSION
 
     def sign(self, request: kms_v1.AsymmetricSignRequest, context: grpc.ServicerContext) -> Any:
-        self._begin(context, request.name)
+        self._begin(context, request.name, signing=True)
         if request.data_crc32c != crc32c(request.data):
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "data_crc32c does not fit")
         signature = self._key.sign(request.data)
@@ -79,8 +79,7 @@ class GoogleStandIn:
         )
 
     def version(self, request: kms_v1.GetCryptoKeyVersionRequest, context: grpc.ServicerContext) -> Any:
-        if self.wrong is not Wrong.DISABLED:
-            self._begin(context, request.name)
+        self._begin(context, request.name)
         states = kms_v1.CryptoKeyVersion.CryptoKeyVersionState
         state = states.DISABLED if self.wrong is Wrong.DISABLED else states.ENABLED
         return kms_v1.CryptoKeyVersion(name=self.said_name, state=state, algorithm=self.algorithm)
@@ -91,10 +90,10 @@ class GoogleStandIn:
         checksum = crc32c(pem) ^ (1 if self.wrong is Wrong.DAMAGED else 0)
         return kms_v1.PublicKey(name=self.said_name, pem=pem.decode(), pem_crc32c=checksum, algorithm=self.algorithm)
 
-    def _begin(self, context: grpc.ServicerContext, name: str) -> None:
+    def _begin(self, context: grpc.ServicerContext, name: str, *, signing: bool = False) -> None:
         if self.wrong is Wrong.SLOW:
             self.released.wait(SLOW_S_MAX)
-        if self.wrong in STATUS:
+        if self.wrong in STATUS and (signing or self.wrong is not Wrong.DISABLED):
             context.abort(STATUS[self.wrong], "as told")
         if name != VERSION:
             context.abort(grpc.StatusCode.NOT_FOUND, "no such version")
