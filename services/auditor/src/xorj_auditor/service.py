@@ -145,7 +145,7 @@ class _Auditor:
             ingest = Ingest(reader, store, echoes, end)
             heart = Heart(self._instance, ingest, store, echoes, self._writer, self._audit_key)
             checkpoints = Checkpoints(store, key, lambda: ingest.stored.tree, checkpoint)
-            term = self._term = _Term(ingest, heart, checkpoints, desks, checkpoint)
+            term = self._term = _Term(ingest, heart, checkpoints, desks)
             _log.info("auditor.resumed", entries=end.head.entries, head=end.head.chain.hex())
             await term.run(store, self._stopping)
             _log.info("auditor.paused", entries=ingest.stored.head.entries)
@@ -160,13 +160,11 @@ class _Term:
         heart: Heart,
         checkpoints: Checkpoints,
         desks: Sequence[WitnessDesk],
-        began_with: SignedCheckpoint,
     ) -> None:
         self._ingest = ingest
         self._heart = heart
         self.checkpoints = checkpoints
         self._desks = desks
-        self._began_with = began_with
 
     def problem(self) -> str | None:
         """What is wrong, if something is."""
