@@ -53,8 +53,9 @@ def spoiled(batch: bytes, name: bytes) -> bytes:
 
 
 def read(data: bytes, offset: int = 0, classes: Any = None) -> tuple[list[Any], int]:
+    check_crcs = True
     memory, partition = classes or (fetcher.MemoryRecords, fetcher.PartitionRecords)
-    reading = partition(PLACE, memory(data), None, offset, None, None, True, 0)
+    reading = partition(PLACE, memory(data), None, offset, None, None, check_crcs, 0)
     found = [(r.offset, r.timestamp, r.key, r.value, list(r.headers)) for r in reading]
     return found, reading.next_fetch_offset
 
