@@ -6,7 +6,7 @@ UV := UV_CACHE_DIR=.xorj/cache/uv UV_SYSTEM_CERTS=1 $(BIN)/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format lock proto programs fuzz-programs clean
+.PHONY: help setup demo test test-all lint format lock proto programs fuzz-programs history clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,9 @@ programs: ## build the on-chain programs; downloads their toolchain the first ti
 
 fuzz-programs: setup ## N=1000000 random steps on the vault program against its model; SEED=... repeats a run
 	@$(BIN)/python -m tests.programs.fuzz $(or $(N),1000000) $(SEED)
+
+history: ## keep the running world's audit log as a golden history: make history NAME=…  [TO=entries]
+	$(BIN)/xorj audit export tests/histories/$(NAME).jsonl $(if $(TO),--to $(TO))
 
 clean: ## remove the environment, the caches and the local world
 	rm -rf .venv .xorj .mypy_cache .ruff_cache .pytest_cache

@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 from aiokafka.errors import KafkaError
 from rich.progress import Progress
-from xorj_auditor.checkpoints import stored_checkpoint
+from xorj_auditor.checkpoints import log_keys, stored_checkpoint
 from xorj_auditor.export import ExportRefused, read_export, verify_export
 from xorj_auditor.tree import TreeDamaged, TreeReader
 from xorj_auditor.verify import LogUnreadable, VerifyResult, verify
@@ -22,7 +22,7 @@ from xorj_core.checkpoint import CheckpointRefused, SignedCheckpoint, parse_chec
 from xorj_core.merkle import ProofRefused
 from xorj_log.reader import ReadRefused
 
-from xorj_cli.audit_place import AuditPlace, PlaceOptions, audit_place, reading, unreachable
+from xorj_cli.audit_place import AuditPlace, PlaceOptions, reading, registry_of, unreachable
 from xorj_cli.heartbeats import read_pulse
 from xorj_cli.output import Exit, Failure, stderr, stdout
 from xorj_cli.running import RunningWorld
@@ -63,11 +63,11 @@ async def verify_audit(
 
 async def verify_file(options: PlaceOptions, file: Path) -> tuple[dict[str, Any], Exit]:
     """The same for an exported log, from the file and the log's key alone."""
-    place = audit_place(options)
     try:
         with file.open(encoding="utf-8") as opened:
-            _, items = read_export(opened)
-            verdict = verify_export(items, place.log_keys)
+            header, items = read_export(opened)
+            registry = registry_of(options, header.registry)
+            verdict = verify_export(items, log_keys(header.origin, registry))
     except (OSError, ExportRefused, UnicodeDecodeError) as error:
         raise Failure("bad_export", f"{file}: {error}", "write one with `xorj audit export`") from error
     body = {
@@ -75,6 +75,7 @@ async def verify_file(options: PlaceOptions, file: Path) -> tuple[dict[str, Any]
         "head": verdict.head.hex(),
         "verified": verdict.fault is None,
         "covered": verdict.covered,
+        "keys_from_the_file": options.keys_file is None,
         "fault": _fault(verdict.fault),
         "first_bad_entry": _bad_entry(verdict.fault),
         "reason": verdict.fault.reason if verdict.fault else None,
@@ -90,6 +91,8 @@ def show_verify(body: dict[str, Any]) -> None:
         fault = body["fault"]
         where = f"at {fault['what']} {fault['where']}" if fault else "against the witness"
         stdout.print(f"[red]tampered[/] {where}: {body['reason']}")
+    if body.get("keys_from_the_file"):
+        stdout.print("by the keys that the file names: compare them, or give --keys-file")
     for witness in body.get("witnesses", []):
         stdout.print(f"witness {witness['name']}: {witness['says']}")
 

@@ -98,9 +98,9 @@ def evidence_command(
 
 
 @app.command("export")
-def export_command(context: typer.Context, output: Path, as_json: Json = False) -> None:
-    """Write the entries under the latest checkpoint, and it, as JSON Lines."""
-    _run(lambda: export_log(audit_place(context.obj), output, whole=False), show_export, as_json=as_json)
+def export_command(context: typer.Context, output: Path, end: To = None, as_json: Json = False) -> None:
+    """Write the entries under the latest checkpoint (of at most --to entries), and it, as JSON Lines."""
+    _run(lambda: export_log(audit_place(context.obj), output, whole=False, end=end), show_export, as_json=as_json)
 
 
 @app.command("backup")

@@ -14,6 +14,7 @@ import httpx
 from xorj_auditor.checkpoints import stored_checkpoint
 from xorj_auditor.export import (
     ExportRefused,
+    Header,
     StoredNote,
     entry_line,
     header_line,
@@ -39,23 +40,26 @@ HOW_TO_GO_ON = (
 )
 
 
-async def export_log(place: AuditPlace, target: Path, *, whole: bool) -> tuple[dict[str, Any], Exit]:
-    """Writes the entries under the latest checkpoint and that checkpoint; `whole`: all entries and checkpoints."""
+async def export_log(
+    place: AuditPlace, target: Path, *, whole: bool, end: int | None = None
+) -> tuple[dict[str, Any], Exit]:
+    """Writes the entries under the latest checkpoint (of at most `end`) and it; `whole`: everything."""
     part = target.with_name(target.name + ".part")
     async with reading(place) as connection:
-        signed = await stored_checkpoint(connection)
+        size = await connection.fetchval("SELECT max(size) FROM audit_checkpoints WHERE size <= $1", end or 2**62)
+        signed = None if size is None else await stored_checkpoint(connection, size_min=size, newest=False)
         if signed is None:
             raise Failure("no_checkpoint", "the log has no checkpoint yet", "wait a second and ask again")
         total = await connection.fetchval("SELECT coalesce(max(entry_index) + 1, 0) FROM audit_entries")
         entries = total if whole else signed.checkpoint.size
         try:
             with part.open("w", encoding="utf-8") as file:
-                file.write(header_line(place.origin, entries))
+                file.write(header_line(Header(place.origin, entries, place.registry)))
                 for begin in range(0, entries, CHUNK):
                     query = f"{SELECT} WHERE entry_index >= $1 AND entry_index < $2 ORDER BY entry_index"
                     rows = await connection.fetch(query, begin, min(begin + CHUNK, entries))
                     file.writelines(entry_line(entry_of(row)) for row in rows)
-                async for note in _notes(connection, whole=whole):
+                async for note in _notes(connection, None if whole else size):
                     file.write(note_line(note))
                 file.flush()
                 os.fsync(file.fileno())
@@ -167,10 +171,9 @@ def _root(leaves: list[bytes]) -> bytes:
     return tree.root()
 
 
-async def _notes(connection: Any, *, whole: bool) -> AsyncIterator[StoredNote]:
-    chosen = "" if whole else " ORDER BY size DESC LIMIT 1"
-    query = f"SELECT size, note, signed_at_us FROM audit_checkpoints{chosen or ' ORDER BY size'}"  # noqa: S608
-    for row in await connection.fetch(query):
+async def _notes(connection: Any, only: int | None) -> AsyncIterator[StoredNote]:
+    query = "SELECT size, note, signed_at_us FROM audit_checkpoints WHERE $1::bigint IS NULL OR size = $1 ORDER BY size"
+    for row in await connection.fetch(query, only):
         lines = await connection.fetch("SELECT line FROM audit_cosignatures WHERE size = $1 ORDER BY witness", row[0])
         signed = parse_checkpoint(row[1].encode())
         more = [one for line in lines for one in parse_signatures(line[0] + "\n")]

@@ -67,6 +67,16 @@ def audit_place(options: PlaceOptions) -> AuditPlace:
         raise Failure("bad_place", f"{type(error).__name__}: {error}", "see docs/audit.md for the options") from error
 
 
+def registry_of(options: PlaceOptions, named: KeyRegistry) -> KeyRegistry:
+    """The keys to trust about a file: those of `--keys-file`, otherwise those that it names; raises `Failure`."""
+    if options.keys_file is None:
+        return named
+    try:
+        return load_registry(options.keys_file)
+    except (OSError, KeysUnusable) as error:
+        raise Failure("bad_place", str(error), "see docs/audit.md for the options") from error
+
+
 @asynccontextmanager
 async def reading(place: AuditPlace) -> AsyncIterator[Any]:
     """A connection within one snapshot; raises `Failure` when the database does not answer."""

@@ -137,6 +137,9 @@ async def _latest(connection: Any, place: AuditPlace) -> SignedCheckpoint:
 
 async def _stated(place: AuditPlace, tree: TreeReader, text: str) -> tuple[int, bytes]:
     if text.isdigit() and len(text) < 19:
+        total = await tree.connection.fetchval("SELECT coalesce(max(entry_index) + 1, 0) FROM audit_entries")
+        if int(text) > total:
+            raise Failure("usage", f"the log has {total} entries", "name at most as many", Exit.USAGE)
         return int(text), await tree.root(int(text))
     try:
         signed = parse_checkpoint(Path(text).read_bytes())  # noqa: ASYNC240 - nothing else runs here

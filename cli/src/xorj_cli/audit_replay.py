@@ -9,7 +9,7 @@ from xorj_auditor.export import ExportRefused, StoredNote, read_export
 from xorj_auditor.replay import Finding, ReplayReport
 from xorj_auditor.replay_source import replay_database, replay_entries
 
-from xorj_cli.audit_place import AuditPlace, PlaceOptions, audit_place, reading
+from xorj_cli.audit_place import AuditPlace, PlaceOptions, reading, registry_of
 from xorj_cli.output import Exit, Failure, stderr, stdout
 
 
@@ -33,15 +33,14 @@ async def replay_audit(
 
 async def replay_file(options: PlaceOptions, file: Path) -> tuple[dict[str, Any], Exit]:
     """The same for an exported log."""
-    place = audit_place(options)
     began = time.monotonic()
     try:
         with file.open(encoding="utf-8") as opened:
-            _, items = read_export(opened)
+            header, items = read_export(opened)
             entries = [item for item in items if not isinstance(item, StoredNote)]
     except (OSError, ExportRefused, UnicodeDecodeError) as error:
         raise Failure("bad_export", f"{file}: {error}", "write one with `xorj audit export`") from error
-    report = await replay_entries(entries, place.registry)
+    report = await replay_entries(entries, registry_of(options, header.registry))
     return _ended(report, len(entries), time.monotonic() - began)
 
 

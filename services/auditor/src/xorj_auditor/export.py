@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from xorj_core.audit_chain import AuditEntry, EntryKind
 from xorj_core.checkpoint import CheckpointRefused, NoteKey, parse_checkpoint
+from xorj_core.keys import KeyRegistry, RegistryRefused, parse_registry
 from xorj_core.merkle import Frontier
 
 from xorj_auditor.checking import BadEntry, Checker
@@ -46,9 +47,28 @@ class FileVerdict:
     fault: Fault | None
 
 
-def header_line(origin: str, entries: int) -> str:
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the file says of itself; its keys are those it was written with, to be compared, not trusted."""
+
+    origin: str
+    entries: int
+    registry: KeyRegistry
+
+
+def header_line(header: Header) -> str:
     """The first line."""
-    return json.dumps({"format": FORMAT, "origin": origin, "entries": entries}) + "\n"
+    keys = [
+        {
+            "key_id": key.key_id.hex(),
+            "public_key": base64.b64encode(key.public_key).decode(),
+            "principal": key.principal,
+            "roles": sorted(key.roles),
+        }
+        for key in header.registry
+    ]
+    body = {"format": FORMAT, "origin": header.origin, "entries": header.entries, "keys": keys}
+    return json.dumps(body) + "\n"
 
 
 def entry_line(entry: AuditEntry) -> str:
@@ -63,12 +83,17 @@ def note_line(note: StoredNote) -> str:
     return json.dumps(body, ensure_ascii=False) + "\n"
 
 
-def read_export(file: IO[str]) -> tuple[str, Iterator[AuditEntry | StoredNote]]:
-    """The origin, and what follows line by line. Raises ExportRefused, also while it is read."""
-    header = _parsed(file.readline(LINE_BYTES_MAX), 1)
-    if header.get("format") != FORMAT or not isinstance(header.get("origin"), str):
+def read_export(file: IO[str]) -> tuple[Header, Iterator[AuditEntry | StoredNote]]:
+    """The header, and what follows line by line. Raises ExportRefused, also while it is read."""
+    body = _parsed(file.readline(LINE_BYTES_MAX), 1)
+    origin, entries = body.get("origin"), body.get("entries")
+    if body.get("format") != FORMAT or not isinstance(origin, str) or not isinstance(entries, int):
         raise ExportRefused(f"line 1: no header of {FORMAT}")
-    return header["origin"], _items(file)
+    try:
+        registry = parse_registry(json.dumps({"keys": body["keys"]}))
+    except (KeyError, RegistryRefused) as error:
+        raise ExportRefused(f"line 1: {type(error).__name__}: {error}") from error
+    return Header(origin, entries, registry), _items(file)
 
 
 def verify_export(items: Iterable[AuditEntry | StoredNote], log_keys: Sequence[NoteKey]) -> FileVerdict:
