@@ -148,7 +148,7 @@ class _Bench:
                 while end.head.entries < entries:
                     if end.head.entries in VERIFIED_AT:
                         figures += await self._verified(end.head.entries, f"_at_{end.head.entries}")
-                    goal = next((size for size in (*VERIFIED_AT, entries) if size > end.head.entries), entries)
+                    goal = next((size for size in VERIFIED_AT if end.head.entries < size < entries), entries)
                     records = _records(end.head.entries, min(ROUND, goal - end.head.entries))
                     began = time.perf_counter()
                     rows = await _entered(end, store, records)
