@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
+from typing import Any
 
 import asyncpg
 import pytest
@@ -13,7 +14,7 @@ from xorj_core.facts.signed_txs import SigningRefusedReason as Reason
 from xorj_core.policy.decide import Denied
 from xorj_core.policy.windows import Demand, ScopeKind, Span, Window
 from xorj_localnet.world import World
-from xorj_signer.ledger import Ledger, Reservation, Reserved
+from xorj_signer.ledger import LEDGER_FAULTS, Ledger, Reservation, Reserved
 
 from tests.signer.trades import some_key
 
@@ -98,6 +99,26 @@ async def test_what_cannot_be_stored_fails_alone(ledger: Ledger) -> None:
         ["Reserved"] * 8
     )
     assert all(isinstance(outcome, Exception) for item, outcome in zip(asked, outcomes, strict=True) if item in bad)
+
+
+class _Confused(Ledger):
+    """Its first commit ends as asyncpg ends one whose server was killed within it."""
+
+    faults = 1
+
+    async def _commit(self, batch: Any) -> Any:
+        if self.faults:
+            self.faults -= 1
+            raise asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress")
+        return await super()._commit(batch)
+
+
+async def test_a_commit_that_breaks_the_client_fails_its_batch_and_not_the_ledger(world: World) -> None:
+    async with _Confused(world.database.dsn("signer")) as confused:
+        wanted = of("confused", 0)
+        with pytest.raises(LEDGER_FAULTS):
+            await reserve(confused, wanted)
+        assert await reserve(confused, wanted) == Reserved(None)
 
 
 async def test_whoever_leaves_a_batch_takes_nobody_along(ledger: Ledger) -> None:

@@ -29,8 +29,8 @@ _COMMAND_S_MAX = 5.0
 _CONNECTION_SETTINGS = {"synchronous_commit": "on", "application_name": "xorj-signer", "enable_seqscan": "off"}
 """Every statement goes by an index, whatever the planner believes of tables that were empty a minute ago."""
 
-LEDGER_FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
-"""What the database raises when it cannot answer."""
+LEDGER_FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+"""What is raised when the database cannot answer; a client whose server dies within a COMMIT calls it internal."""
 
 _UNSTORABLE = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.RaiseError, ValueError)
 """What one member of a batch may be guilty of; the others are then committed without it."""
