@@ -80,6 +80,7 @@ def show_explain(body: dict[str, Any]) -> None:
 
 def _show_transaction(transaction: dict[str, Any]) -> None:
     accounts = Table("#", "address", "what", "roles", title=f"v0 message, blockhash {transaction['blockhash']}")
+    accounts.columns[1].overflow = "fold"  # an address that is cut says nothing
     for account in transaction["accounts"]:
         where = f"entry {account['entry']} of table {account['table']}" if "table" in account else ""
         what = " ".join(part for part in (account["name"], where) if part)

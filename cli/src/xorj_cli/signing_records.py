@@ -85,7 +85,9 @@ async def records_of_trade(world: RunningWorld, trade_id: bytes, attempt: int | 
     if found is None:
         which = "" if attempt is None else f" and attempt {attempt}"
         raise Failure(
-            "no_such_trade", f"no planned attempt of this trade id{which} is on the log", "`xorj demo` shows ids"
+            "no_such_trade",
+            f"no planned attempt of this trade id{which} is on the log",
+            "trade ids stand in the facts and in the logs of the services",
         )
     plan, planned_ms = found
     intent = read.intents.get(plan.intent_id)

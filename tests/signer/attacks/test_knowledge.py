@@ -4,6 +4,9 @@ import dataclasses
 import os
 
 import pytest
+from xorj.envelope.v1.envelope_pb2 import Envelope
+from xorj.signer.v1 import signer_pb2
+from xorj.user_settings.v1.settings_revoked_pb2 import SettingsRevoked
 from xorj_core.facts import RiskProfile, fact_id
 
 from tests.signer.attacks.fortress import Fortress
@@ -147,3 +150,22 @@ async def test_a_price_that_is_none_supports_nothing(fortress: Fortress, price: 
     )
     positions = await fortress.publish_trade(bent)
     assert (await fortress.refusal(positions, until="PRICE_MISSING")).reason == "PRICE_MISSING"
+
+
+async def test_a_revocation_stops_its_vault_until_newer_settings(fortress: Fortress) -> None:
+    """No service writes SettingsRevoked; the signer takes one for what it cannot read, which freezes the vault."""
+    trade = honest_trade(fortress.bot)
+    positions, _ = await fortress.sign(trade)
+    revoked = SettingsRevoked(vault=trade.settings.vault, version=2, reason="the owner's wish")
+    envelope = Envelope(
+        fact_id=os.urandom(32), type=SettingsRevoked.DESCRIPTOR.full_name, fact=revoked.SerializeToString()
+    )
+    ingestor = fortress.writers["ingestor"]
+    await ingestor.append("user-settings", trade.settings.vault, envelope.SerializeToString())
+    assert (await fortress.refusal(positions, until="SETTINGS_MISSING")).reason == "SETTINGS_MISSING"
+    await fortress.publish("ingestor", trade.settings)  # what was allowed before is not newer
+    fresh = honest_trade(fortress.bot, owner=trade.settings.owner, seq=2)
+    unsigned = await fortress.refusal(await fortress.publish_trade(fresh), until="SETTINGS_MISSING")
+    assert unsigned.reason == "SETTINGS_MISSING"
+    await fortress.publish("ingestor", trade.with_settings(version=3).settings)
+    assert isinstance(await fortress.running.answer(positions), signer_pb2.SignTradeResponse)
