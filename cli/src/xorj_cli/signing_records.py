@@ -84,11 +84,8 @@ async def records_of_trade(world: RunningWorld, trade_id: bytes, attempt: int | 
     found = read.of_trade(trade_id, attempt)
     if found is None:
         which = "" if attempt is None else f" and attempt {attempt}"
-        raise Failure(
-            "no_such_trade",
-            f"no planned attempt of this trade id{which} is on the log",
-            "trade ids stand in the facts and in the logs of the services",
-        )
+        message = f"no planned attempt of this trade id{which} is on the log"
+        raise Failure("no_such_trade", message, "trade ids stand in the facts and in the logs of the services")
     plan, planned_ms = found
     intent = read.intents.get(plan.intent_id)
     return Records(
