@@ -50,6 +50,7 @@ fuzz-programs: setup ## N=1000000 random steps on the vault program against its 
 
 history: ## keep the running world's audit log as a golden history: make history NAME=…  [TO=entries]
 	$(BIN)/xorj audit export tests/histories/$(NAME).jsonl $(if $(TO),--to $(TO))
+	gzip -9n tests/histories/$(NAME).jsonl
 
 clean: ## remove the environment, the caches and the local world
 	rm -rf .venv .xorj .mypy_cache .ruff_cache .pytest_cache

@@ -13,7 +13,7 @@ import httpx
 from aiokafka.errors import KafkaError
 from rich.progress import Progress
 from xorj_auditor.checkpoints import log_keys, stored_checkpoint
-from xorj_auditor.export import ExportRefused, read_export, verify_export
+from xorj_auditor.export import ExportRefused, open_export, read_export, verify_export
 from xorj_auditor.tree import TreeDamaged, TreeReader
 from xorj_auditor.verify import LogUnreadable, VerifyResult, verify
 from xorj_auditor.verify_range import Statement, signed_by_log
@@ -64,11 +64,11 @@ async def verify_audit(
 async def verify_file(options: PlaceOptions, file: Path) -> tuple[dict[str, Any], Exit]:
     """The same for an exported log, from the file and the log's key alone."""
     try:
-        with file.open(encoding="utf-8") as opened:
+        with open_export(file) as opened:
             header, items = read_export(opened)
             registry = registry_of(options, header.registry)
             verdict = verify_export(items, log_keys(header.origin, registry))
-    except (OSError, ExportRefused, UnicodeDecodeError) as error:
+    except (OSError, EOFError, ExportRefused, UnicodeDecodeError) as error:
         raise Failure("bad_export", f"{file}: {error}", "write one with `xorj audit export`") from error
     body = {
         "entries": verdict.entries,

@@ -19,6 +19,7 @@ from xorj_auditor.export import (
     entry_line,
     header_line,
     note_line,
+    open_export,
     read_export,
     verify_export,
 )
@@ -89,7 +90,7 @@ async def restore_log(options: PlaceOptions, file: Path, owner_dsn_file: Path) -
             raise Failure("witness_unreachable", f"witness {witness.key.name}: {answer.detail}", hint)
     try:
         dsn = owner_dsn_file.read_text().strip()  # noqa: ASYNC240 - nothing else runs here
-        with file.open(encoding="utf-8") as opened:
+        with open_export(file) as opened:
             entries = await restore(dsn, read_export(opened)[1])
     except RestoreRefused as refused:
         raise Failure("not_empty", str(refused), "make a new database and migrate it first", Exit.USAGE) from refused
@@ -128,7 +129,7 @@ def _verified(place: AuditPlace, file: Path) -> SignedCheckpoint:
     """The latest checkpoint of a backup that verifies; raises `Failure`."""
     notes: list[StoredNote] = []
     try:
-        with file.open(encoding="utf-8") as opened:
+        with open_export(file) as opened:
             _, items = read_export(opened)
 
             def kept() -> Any:
@@ -138,7 +139,7 @@ def _verified(place: AuditPlace, file: Path) -> SignedCheckpoint:
                     yield item
 
             verdict = verify_export(kept(), place.log_keys)
-    except (OSError, ExportRefused, UnicodeDecodeError) as error:
+    except (OSError, EOFError, ExportRefused, UnicodeDecodeError) as error:
         raise Failure("bad_backup", f"{file}: {error}", "write one with `xorj audit backup`") from error
     if verdict.fault is not None or not notes:
         reason = verdict.fault.reason if verdict.fault else "it holds no signed checkpoint"
@@ -151,7 +152,7 @@ async def _asked(
 ) -> Cosigned | Behind | Beside | Unreachable:
     """What the witness says of the backup's latest checkpoint; proofs are made from the file's leaves."""
 
-    with file.open(encoding="utf-8") as opened:
+    with open_export(file) as opened:
         leaves = [item.leaf for item in read_export(opened)[1] if isinstance(item, AuditEntry)]
 
     async def proof(old: int, new: int) -> list[bytes]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress
-from xorj_auditor.export import ExportRefused, StoredNote, read_export
+from xorj_auditor.export import ExportRefused, StoredNote, open_export, read_export
 from xorj_auditor.replay import Finding, ReplayReport
 from xorj_auditor.replay_source import replay_database, replay_entries
 
@@ -35,10 +35,10 @@ async def replay_file(options: PlaceOptions, file: Path) -> tuple[dict[str, Any]
     """The same for an exported log."""
     began = time.monotonic()
     try:
-        with file.open(encoding="utf-8") as opened:
+        with open_export(file) as opened:
             header, items = read_export(opened)
             entries = [item for item in items if not isinstance(item, StoredNote)]
-    except (OSError, ExportRefused, UnicodeDecodeError) as error:
+    except (OSError, EOFError, ExportRefused, UnicodeDecodeError) as error:
         raise Failure("bad_export", f"{file}: {error}", "write one with `xorj audit export`") from error
     report = await replay_entries(entries, registry_of(options, header.registry))
     return _ended(report, len(entries), time.monotonic() - began)

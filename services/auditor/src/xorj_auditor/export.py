@@ -7,9 +7,11 @@
 
 import base64
 import binascii
+import gzip
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 from xorj_core.audit_chain import AuditEntry, EntryKind
@@ -81,6 +83,11 @@ def note_line(note: StoredNote) -> str:
     """The line of a checkpoint."""
     body = {"checkpoint": {"size": note.size, "note": note.note, "signed_at_us": note.signed_at_us}}
     return json.dumps(body, ensure_ascii=False) + "\n"
+
+
+def open_export(path: Path) -> IO[str]:
+    """An export to read, compressed if its name ends in `.gz`. Raises OSError."""
+    return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
 
 
 def read_export(file: IO[str]) -> tuple[Header, Iterator[AuditEntry | StoredNote]]:
