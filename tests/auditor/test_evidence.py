@@ -35,7 +35,7 @@ def forged(kind: str, **changes: object) -> Evidence:
     """The evidence with one fact changed, as a log whose auditor colludes would hold it: proofs are not looked at."""
     index = record_of(kind)
     decoded = decode(REAL.records[index].value)
-    fact: Fact = replace(decoded.fact, **changes)  # type: ignore[type-var, arg-type]
+    fact: Fact = replace(decoded.fact, **changes)  # type: ignore[arg-type]
     return with_record(index, replace(REAL.records[index], value=encode(decoded.envelope, fact)))
 
 

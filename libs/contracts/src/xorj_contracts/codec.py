@@ -140,7 +140,7 @@ def to_message(value: Any) -> Message:
 
 def from_message(cls: type[Any], message: Message) -> Any:
     """The core dataclass of a protobuf message; raises `Undecodable` for values that the class does not know."""
-    return cls(**{name: read(name, getattr(message, name)) for name, read in _fields(cls)})
+    return cls(*[read(getattr(message, name)) for name, read in _fields(cls)])
 
 
 def _set(message: Message, name: str, value: Any) -> None:
@@ -154,23 +154,29 @@ def _set(message: Message, name: str, value: Any) -> None:
 
 
 @_per_class
-def _fields(cls: type[Any]) -> tuple[tuple[str, Callable[[str, Any], Any]], ...]:
-    """Each field of a core class with the function that reads it from a message."""
+def _fields(cls: type[Any]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+    """Each field of a core class, in order, with the function that reads it from a message."""
     hints = typing.get_type_hints(cls)
-    return tuple((f.name, _reader(hints[f.name])) for f in dataclasses.fields(cls))
+    return tuple((f.name, _reader(f.name, hints[f.name])) for f in dataclasses.fields(cls))
 
 
-def _reader(hint: Any) -> Callable[[str, Any], Any]:
+def _reader(name: str, hint: Any) -> Callable[[Any], Any]:
     if typing.get_origin(hint) is tuple:
-        item = _reader(typing.get_args(hint)[0])
-        return lambda name, values: tuple(item(name, v) for v in values)
+        item = _reader(name, typing.get_args(hint)[0])
+        return lambda values: tuple([item(value) for value in values])
     if isinstance(hint, type) and issubclass(hint, IntEnum):
-        return functools.partial(_enum, hint)
+        return functools.partial(_enum, hint, name)
     if dataclasses.is_dataclass(hint):
-        return lambda _, message: from_message(typing.cast(type[Any], hint), message)
+        return functools.partial(from_message, typing.cast(type[Any], hint))
     if hint is bytes:
-        return _bytes
-    return lambda _, value: value
+        lengths = _LENGTHS.get(name) or ((32,) if _KEYS_32.match(name) else None)
+        # An absent key is empty: which ones may be absent is the reader's to judge.
+        return _as_it_is if lengths is None else functools.partial(_bytes, frozenset((*lengths, 0)), name)
+    return _as_it_is
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _enum(hint: type[IntEnum], name: str, value: int) -> IntEnum:
@@ -180,10 +186,8 @@ def _enum(hint: type[IntEnum], name: str, value: int) -> IntEnum:
         raise Undecodable(f"{name}: {value} is no {hint.__name__}") from error
 
 
-def _bytes(name: str, value: bytes) -> bytes:
-    lengths = _LENGTHS.get(name) or ((32,) if _KEYS_32.match(name) else None)
-    # An absent key is empty: which ones may be absent is the reader's to judge.
-    if lengths and len(value) not in (*lengths, 0):
+def _bytes(lengths: frozenset[int], name: str, value: bytes) -> bytes:
+    if len(value) not in lengths:
         raise Undecodable(f"{name}: {len(value)} bytes")
     return value
 

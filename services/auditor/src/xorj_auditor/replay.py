@@ -188,6 +188,8 @@ class Replay:
         if isinstance(fact, ServiceHeartbeat):
             self._compare_kill_state(record, fact)
         else:
+            if name in INPUTS and len(self._stored[envelope.fact_id]) == 1:
+                self._decoded[envelope.fact_id] = [Recorded(fact, record.timestamp_ms)]
             decisions.append((record, fact, envelope.decision_version))
 
     def _keep(self, fact_id: bytes, stored: Stored) -> None:
