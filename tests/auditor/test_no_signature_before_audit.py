@@ -1,6 +1,5 @@
 """Thousands of trades under load: nothing was signed before the audit log held what it rests on."""
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,9 +16,11 @@ from xorj_log.reader import LogReader
 
 from tests.worlds import connection_of
 
-VAULTS = int(os.environ.get("XORJ_TEST_VAULTS", "100"))
-MOVES = int(os.environ.get("XORJ_TEST_MOVES", "22"))
-"""Each move is a trade of every vault."""
+VAULTS = 100
+TRADES_MIN = 2_000
+MOVES_MAX = 60
+"""A move is a trade of every vault; on a busy machine some are refused, and made up for by further moves."""
+
 HEARTBEATS_PER_S_MAX = 210
 """At most one every 5 ms, and one every 100 ms where nothing else is said."""
 
@@ -28,12 +29,12 @@ HEARTBEATS_PER_S_MAX = 210
 @pytest.mark.timeout(1_800)
 async def test_intent_and_attempt_are_in_the_log_before_their_signature_is_made() -> None:
     async with bench_world("with_slot_waits", TradeWish(VAULTS), print) as bench:
-        confirmed = 0
-        for move in range(MOVES):
-            name, mint = (("jup", JUP.mint), ("usdc", USDC.mint))[move % 2]
+        confirmed = moves = 0
+        while confirmed < TRADES_MIN:
+            assert moves < MOVES_MAX, f"{confirmed} trades after {moves} moves"
+            name, mint = (("jup", JUP.mint), ("usdc", USDC.mint))[moves % 2]
             _, stories = await bench.move_all(name, mint)
-            confirmed += len(stories)
-        assert confirmed > VAULTS * MOVES * 9 // 10
+            confirmed, moves = confirmed + len(stories), moves + 1
         entries, checkpoints = await stored(bench)
         check_order(entries, checkpoints)
         check_heartbeats(entries, await heartbeats(bench))
@@ -60,7 +61,7 @@ def check_order(entries: Sequence[AuditEntry], checkpoints: Sequence[int]) -> No
                     assert before.appended_at_us < decoded.envelope.decided_at_us
                     assert before.appended_at_us <= entry.appended_at_us
                 assert any(size > entry.index for size in checkpoints)
-    assert signatures > VAULTS * MOVES * 9 // 10
+    assert signatures >= TRADES_MIN
 
 
 def check_heartbeats(entries: Sequence[AuditEntry], count: int) -> None:
