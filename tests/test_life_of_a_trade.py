@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from solders.pubkey import Pubkey
 from xorj_cli.audit import verify_audit
+from xorj_cli.audit_place import place_of
 from xorj_cli.kill import kill
 from xorj_cli.output import Exit
 from xorj_core import ids
@@ -174,19 +175,19 @@ async def test_while_the_auditor_stands_still_nothing_is_signed_and_then_trading
 
 
 async def test_the_audit_log_is_intact_and_one_changed_byte_is_found(stage: Stage) -> None:
-    body, exit_code = await verify_audit(stage.running, show_progress=False)
+    body, exit_code = await verify_audit(place_of(stage.running), show_progress=False)
     assert (body["verified"], exit_code) == (True, Exit.OK)
     flip = "UPDATE audit_entries SET value = set_byte(value, 20, get_byte(value, 20) # 1) WHERE entry_index = $1"
     superuser = await asyncpg.connect(stage.world.small.database.dsn("postgres", "xorj_audit"))
     try:
         index = await superuser.fetchval("SELECT min(entry_index) FROM audit_entries WHERE topic = 'trade-intents'")
         await superuser.execute(flip, index)
-        body, exit_code = await verify_audit(stage.running, show_progress=False)
+        body, exit_code = await verify_audit(place_of(stage.running), show_progress=False)
         assert (body["verified"], body["first_bad_entry"], exit_code) == (False, index, Exit.CHECK_FAILED)
         await superuser.execute(flip, index)
     finally:
         await superuser.close()
-    body, exit_code = await verify_audit(stage.running, show_progress=False)
+    body, exit_code = await verify_audit(place_of(stage.running), show_progress=False)
     assert exit_code is Exit.OK
 
 
@@ -201,6 +202,6 @@ async def test_a_kill_stops_the_next_trade_and_nothing_is_signed_after_it(stage:
     await stage.target(BONK=10_000)
     refused = await stage.next(TradeRefused, lambda f: f.reason is TradeRefusedReason.KILLED, after=killed)
     assert refused.vault == bytes(stage.vault(VAULT).vault)
-    body, exit_code = await verify_audit(stage.running, show_progress=False)
+    body, exit_code = await verify_audit(place_of(stage.running), show_progress=False)
     assert exit_code is Exit.OK
     assert len(stage.of(TradeSigned)) == trades

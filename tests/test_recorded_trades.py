@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from solders.pubkey import Pubkey
 from xorj_cli.audit import verify_audit
+from xorj_cli.audit_place import place_of
 from xorj_cli.output import Exit
 from xorj_core.facts import (
     PortfolioReconciled,
@@ -132,5 +133,5 @@ def _nth(stage: Stage, count: int, begun: int) -> Callable[[TradeConfirmed], boo
 
 
 async def test_the_audit_log_of_the_stretch_is_intact(stage: Stage) -> None:
-    _, exit_code = await verify_audit(stage.running, show_progress=False)
+    _, exit_code = await verify_audit(place_of(stage.running), show_progress=False)
     assert exit_code is Exit.OK

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from xorj_cli.audit import verify_audit
+from xorj_cli.audit_place import place_of
 from xorj_cli.output import Exit
 from xorj_core.facts import RiskProfile, TradeFinalized
 from xorj_localnet.genesis.vaults import VaultPlan
@@ -42,5 +43,5 @@ async def test_a_killed_service_comes_back_and_the_trade_happens_once(
 async def test_the_log_holds_every_trade_once_and_is_intact(stage: Stage) -> None:
     sequences = [fact.trade_seq for fact in stage.of(TradeFinalized)]
     assert sorted(sequences) == list(range(1, len(ROUNDS) + 1))
-    _, exit_code = await verify_audit(stage.running, show_progress=False)
+    _, exit_code = await verify_audit(place_of(stage.running), show_progress=False)
     assert exit_code is Exit.OK

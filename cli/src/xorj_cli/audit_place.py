@@ -59,12 +59,16 @@ def audit_place(options: PlaceOptions) -> AuditPlace:
         if options.dsn_file is not None or options.keys_file is not None:
             hint = "give both --dsn-file and --keys-file, or neither for the local world"
             raise Failure("usage", "half of a place", hint, Exit.USAGE)
-        world = open_world()
-        body = json.loads((world.directory / "world.json").read_bytes())["audit"]
-        witness = Witness(str(body["witness"]["url"]).rstrip("/"), parse_key(body["witness"]["key"]))
-        return AuditPlace(world.audit_dsn, str(body["origin"]), load_registry(world.keys_file), (witness,), world)
+        return place_of(open_world())
     except (OSError, ValueError, KeyError, TypeError, KeysUnusable, WitnessesUnusable, CheckpointRefused) as error:
         raise Failure("bad_place", f"{type(error).__name__}: {error}", "see docs/audit.md for the options") from error
+
+
+def place_of(world: RunningWorld) -> AuditPlace:
+    """The audit log of a local world; raises what a damaged description or registry raises."""
+    body = json.loads((world.directory / "world.json").read_bytes())["audit"]
+    witness = Witness(str(body["witness"]["url"]).rstrip("/"), parse_key(body["witness"]["key"]))
+    return AuditPlace(world.audit_dsn, str(body["origin"]), load_registry(world.keys_file), (witness,), world)
 
 
 def registry_of(options: PlaceOptions, named: KeyRegistry) -> KeyRegistry:

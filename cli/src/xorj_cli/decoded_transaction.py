@@ -113,12 +113,12 @@ def _accounts(message: Message, resolved: tuple[Account, ...] | None, vault_prog
     for writable in (True, False):  # as the runtime loads them: all writable ones first
         for lookup in message.lookups:
             for entry in lookup.writable_indexes if writable else lookup.readonly_indexes:
-                key = None if resolved is None else resolved[index].key
+                found = None if resolved is None else resolved[index].key
                 shown.append(
                     {
                         "index": index,
-                        "address": None if key is None else address_text(key),
-                        "name": None if key is None else _name(key, vault_program),
+                        "address": None if found is None else address_text(found),
+                        "name": None if found is None else _name(found, vault_program),
                         "roles": ["writable"] if writable else [],
                         "table": address_text(lookup.table),
                         "entry": entry,
