@@ -132,47 +132,52 @@ def position_from_message(message: PositionMessage) -> Position:
 
 def to_message(value: Any) -> Message:
     """The protobuf message of a core dataclass."""
-    message = message_class(type(value))()
-    for name, _ in _fields(type(value)):
-        _set(message, name, getattr(value, name))
-    return message
+    cls = type(value)
+    fields = {field.name: field.written(getattr(value, field.name)) for field in _fields(cls)}
+    return message_class(cls)(**fields)
 
 
 def from_message(cls: type[Any], message: Message) -> Any:
     """The core dataclass of a protobuf message; raises `Undecodable` for values that the class does not know."""
-    return cls(*[read(getattr(message, name)) for name, read in _fields(cls)])
+    return cls(*[field.read(getattr(message, field.name)) for field in _fields(cls)])
 
 
-def _set(message: Message, name: str, value: Any) -> None:
-    if dataclasses.is_dataclass(value):
-        getattr(message, name).CopyFrom(to_message(value))
-    elif isinstance(value, tuple):
-        items = [to_message(v) if dataclasses.is_dataclass(v) else v for v in value]
-        getattr(message, name).extend(items)
-    else:
-        setattr(message, name, value)
+class _Field(typing.NamedTuple):
+    """One field of a core class, and how its value goes from a message and into one."""
+
+    name: str
+    read: Callable[[Any], Any]
+    written: Callable[[Any], Any]
 
 
 @_per_class
-def _fields(cls: type[Any]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
-    """Each field of a core class, in order, with the function that reads it from a message."""
+def _fields(cls: type[Any]) -> tuple[_Field, ...]:
     hints = typing.get_type_hints(cls)
-    return tuple((f.name, _reader(f.name, hints[f.name])) for f in dataclasses.fields(cls))
+    return tuple(
+        _Field(f.name, _reader(f.name, hints[f.name]), _writer(hints[f.name])) for f in dataclasses.fields(cls)
+    )
 
 
 def _reader(name: str, hint: Any) -> Callable[[Any], Any]:
     if typing.get_origin(hint) is tuple:
         item = _reader(name, typing.get_args(hint)[0])
-        return lambda values: tuple([item(value) for value in values])
+        return tuple if item is _as_it_is else lambda values: tuple([item(value) for value in values])
     if isinstance(hint, type) and issubclass(hint, IntEnum):
         return functools.partial(_enum, hint, name)
     if dataclasses.is_dataclass(hint):
         return functools.partial(from_message, typing.cast(type[Any], hint))
-    if hint is bytes:
-        lengths = _LENGTHS.get(name) or ((32,) if _KEYS_32.match(name) else None)
+    lengths = _LENGTHS.get(name) or ((32,) if _KEYS_32.match(name) else None)
+    if hint is bytes and lengths:
         # An absent key is empty: which ones may be absent is the reader's to judge.
-        return _as_it_is if lengths is None else functools.partial(_bytes, frozenset((*lengths, 0)), name)
+        return functools.partial(_bytes, name, frozenset((*lengths, 0)))
     return _as_it_is
+
+
+def _writer(hint: Any) -> Callable[[Any], Any]:
+    if typing.get_origin(hint) is tuple:
+        item = _writer(typing.get_args(hint)[0])
+        return _as_it_is if item is _as_it_is else lambda values: [item(value) for value in values]
+    return to_message if dataclasses.is_dataclass(hint) else _as_it_is
 
 
 def _as_it_is(value: Any) -> Any:
@@ -186,7 +191,7 @@ def _enum(hint: type[IntEnum], name: str, value: int) -> IntEnum:
         raise Undecodable(f"{name}: {value} is no {hint.__name__}") from error
 
 
-def _bytes(lengths: frozenset[int], name: str, value: bytes) -> bytes:
+def _bytes(name: str, lengths: frozenset[int], value: bytes) -> bytes:
     if len(value) not in lengths:
         raise Undecodable(f"{name}: {len(value)} bytes")
     return value

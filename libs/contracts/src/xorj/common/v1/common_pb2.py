@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bxorj/common/v1/common.proto\x12\x0exorj.common.v1\"P\n\x08Position\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\r\n\x05topic\x18\x02 \x01(\t\x12\x11\n\tpartition\x18\x03 \x01(\r\x12\x0e\n\x06offset\x18\x04 \x01(\x04\"5\n\nSeenRecord\x12\x0f\n\x07\x66\x61\x63t_id\x18\x01 \x01(\x0c\x12\x16\n\x0e\x61ppended_at_ms\x18\x02 \x01(\x04\"0\n\x0cTargetWeight\x12\x0c\n\x04mint\x18\x01 \x01(\x0c\x12\x12\n\nweight_bps\x18\x02 \x01(\r\"8\n\x07Verdict\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\x0e\n\x06passed\x18\x02 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\xc3\x01\n\x0cSigningBasis\x12\x18\n\x10settings_fact_id\x18\x01 \x01(\x0c\x12,\n\x08price_in\x18\x02 \x01(\x0b\x32\x1a.xorj.common.v1.SeenRecord\x12-\n\tprice_out\x18\x03 \x01(\x0b\x32\x1a.xorj.common.v1.SeenRecord\x12\x0e\n\x06now_ms\x18\x04 \x01(\x04\x12\x15\n\rbot_authority\x18\x05 \x01(\x0c\x12\x15\n\rpolicy_sha256\x18\x06 \x01(\x0c*\x82\x01\n\x0bRiskProfile\x12\x1c\n\x18RISK_PROFILE_UNSPECIFIED\x10\x00\x12\x1d\n\x19RISK_PROFILE_CONSERVATIVE\x10\x01\x12\x19\n\x15RISK_PROFILE_MODERATE\x10\x02\x12\x1b\n\x17RISK_PROFILE_AGGRESSIVE\x10\x03*X\n\tHaltScope\x12\x1a\n\x16HALT_SCOPE_UNSPECIFIED\x10\x00\x12\x19\n\x15HALT_SCOPE_EVERYTHING\x10\x01\x12\x14\n\x10HALT_SCOPE_VAULT\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bxorj/common/v1/common.proto\x12\x0exorj.common.v1\"P\n\x08Position\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\r\n\x05topic\x18\x02 \x01(\t\x12\x11\n\tpartition\x18\x03 \x01(\r\x12\x0e\n\x06offset\x18\x04 \x01(\x04\"5\n\nSeenRecord\x12\x0f\n\x07\x66\x61\x63t_id\x18\x01 \x01(\x0c\x12\x16\n\x0e\x61ppended_at_ms\x18\x02 \x01(\x04\"0\n\x0cTargetWeight\x12\x0c\n\x04mint\x18\x01 \x01(\x0c\x12\x12\n\nweight_bps\x18\x02 \x01(\r\"8\n\x07Verdict\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\x0e\n\x06passed\x18\x02 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\xd9\x01\n\x0cSigningBasis\x12\x18\n\x10settings_fact_id\x18\x01 \x01(\x0c\x12,\n\x08price_in\x18\x02 \x01(\x0b\x32\x1a.xorj.common.v1.SeenRecord\x12-\n\tprice_out\x18\x03 \x01(\x0b\x32\x1a.xorj.common.v1.SeenRecord\x12\x0e\n\x06now_ms\x18\x04 \x01(\x04\x12\x15\n\rbot_authority\x18\x05 \x01(\x0c\x12\x15\n\rpolicy_sha256\x18\x06 \x01(\x0c\x12\x14\n\x0cgenesis_hash\x18\x07 \x01(\x0c*\x82\x01\n\x0bRiskProfile\x12\x1c\n\x18RISK_PROFILE_UNSPECIFIED\x10\x00\x12\x1d\n\x19RISK_PROFILE_CONSERVATIVE\x10\x01\x12\x19\n\x15RISK_PROFILE_MODERATE\x10\x02\x12\x1b\n\x17RISK_PROFILE_AGGRESSIVE\x10\x03*X\n\tHaltScope\x12\x1a\n\x16HALT_SCOPE_UNSPECIFIED\x10\x00\x12\x19\n\x15HALT_SCOPE_EVERYTHING\x10\x01\x12\x14\n\x10HALT_SCOPE_VAULT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'xorj.common.v1.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RISKPROFILE']._serialized_start=491
-  _globals['_RISKPROFILE']._serialized_end=621
-  _globals['_HALTSCOPE']._serialized_start=623
-  _globals['_HALTSCOPE']._serialized_end=711
+  _globals['_RISKPROFILE']._serialized_start=513
+  _globals['_RISKPROFILE']._serialized_end=643
+  _globals['_HALTSCOPE']._serialized_start=645
+  _globals['_HALTSCOPE']._serialized_end=733
   _globals['_POSITION']._serialized_start=47
   _globals['_POSITION']._serialized_end=127
   _globals['_SEENRECORD']._serialized_start=129
@@ -44,5 +44,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERDICT']._serialized_start=234
   _globals['_VERDICT']._serialized_end=290
   _globals['_SIGNINGBASIS']._serialized_start=293
-  _globals['_SIGNINGBASIS']._serialized_end=488
+  _globals['_SIGNINGBASIS']._serialized_end=510
 # @@protoc_insertion_point(module_scope)

@@ -175,6 +175,7 @@ class SigningBasis(_message.Message):
     NOW_MS_FIELD_NUMBER: _builtins.int
     BOT_AUTHORITY_FIELD_NUMBER: _builtins.int
     POLICY_SHA256_FIELD_NUMBER: _builtins.int
+    GENESIS_HASH_FIELD_NUMBER: _builtins.int
     settings_fact_id: _builtins.bytes
     """of the settings that counted; empty if there were none"""
     now_ms: _builtins.int
@@ -183,6 +184,8 @@ class SigningBasis(_message.Message):
     """32 bytes"""
     policy_sha256: _builtins.bytes
     """PolicyAdopted says which policy that is"""
+    genesis_hash: _builtins.bytes
+    """32 bytes: the cluster for which owners sign their settings; empty in old records"""
     @_builtins.property
     def price_in(self) -> Global___SeenRecord: ...
     @_builtins.property
@@ -196,10 +199,11 @@ class SigningBasis(_message.Message):
         now_ms: _builtins.int = ...,
         bot_authority: _builtins.bytes = ...,
         policy_sha256: _builtins.bytes = ...,
+        genesis_hash: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["price_in", b"price_in", "price_out", b"price_out"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot_authority", b"bot_authority", "now_ms", b"now_ms", "policy_sha256", b"policy_sha256", "price_in", b"price_in", "price_out", b"price_out", "settings_fact_id", b"settings_fact_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot_authority", b"bot_authority", "genesis_hash", b"genesis_hash", "now_ms", b"now_ms", "policy_sha256", b"policy_sha256", "price_in", b"price_in", "price_out", b"price_out", "settings_fact_id", b"settings_fact_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
