@@ -132,6 +132,8 @@ def _open_mint() -> Lawful:
     world = trading_world()
     place = vault.MintPlaces(Pubkey(labelled("third mint")))
     world.svm.set_account(place.mint, world.account(world.place_in.mint))
+    limits = widest_limits(place.mint)
+    world.send([vault.set_limits(PROGRAM, owner=world.owner.pubkey(), limits=limits)], [world.owner])
     order = vault.open_mint(PROGRAM, owner=world.owner.pubkey(), place=place)
     return Lawful("open_mint", world, order, [world.owner])
 

@@ -92,7 +92,8 @@ class LimitsModel:
 
 @dataclass(slots=True)
 class VaultModel:
-    """One vault. `used` holds per mint what was traded of it, in bps, in the window before and in the present one."""
+    """One vault. `used` holds per mint what was traded of it, in bps, in the window before and in the present one;
+    `opened` the listed mints that were opened since."""
 
     enabled: bool = False
     seq: int = 0
@@ -100,6 +101,7 @@ class VaultModel:
     limits: LimitsModel = field(default_factory=LimitsModel)
     window: int = 0
     used: dict[int, tuple[int, int]] = field(default_factory=dict)
+    opened: frozenset[int] = frozenset()
 
     def rolled(self, slot: int) -> tuple[int, dict[int, tuple[int, int]]]:
         """The window of `slot`, and the counts as they stand in it."""
@@ -187,8 +189,10 @@ class Model:
         self.vaults[owner] = VaultModel()
 
     def open_mint(self, signer: int, owner: int, mint: int) -> None:
-        self.owned(signer, owner)
+        vault = self.owned(signer, owner)
         require(self.money.mints[mint].tradable, VaultError.UNSUPPORTED_MINT)
+        if mint in vault.limits.mints:
+            vault.opened |= {mint}
         for holder in (Holder.VAULT, Holder.HAND):
             self.money.balances.setdefault(Place(holder, owner, mint), 0)
 
@@ -237,10 +241,11 @@ class Model:
         vault.enabled = False
 
     def set_limits(self, signer: int, owner: int, limits: LimitsModel) -> None:
-        """Forgets the turnover so far."""
+        """Forgets the turnover so far, not which of the mints are open."""
         vault = self.owned(signer, owner)
         require(limits.are_valid(), VaultError.INVALID_LIMITS)
         vault.limits, vault.window, vault.used = limits, 0, {}
+        vault.opened &= frozenset(limits.mints)
 
     def trade(self, t: TradeModel, now: Now) -> None:
         """In the order in which the program refuses."""
@@ -289,6 +294,7 @@ class Model:
             require(now.slot >= vault.last[2] + vault.limits.slots_between, VaultError.TOO_SOON)
         listed = vault.limits.mints
         require(t.mint_in in listed and t.mint_out in listed, VaultError.MINT_NOT_ALLOWED)
+        require({t.mint_in, t.mint_out} <= vault.opened, VaultError.MINT_NOT_OPENED)
 
     @staticmethod
     def _check_limits(

@@ -102,7 +102,8 @@ class ConfigModel:
         if paused and not self.paused:
             self.changes_at_pause = self.changes
         if not paused and self.paused:
-            require(self.changes == self.changes_at_pause, VaultError.UNPAUSE_LOCKED)
+            unchanged = self.changes == self.changes_at_pause
+            require(unchanged and not self._loosening_waits(), VaultError.UNPAUSE_LOCKED)
         self.paused = paused
 
     def schedule(self, signer: int, change: Change, now: Now) -> None:
@@ -171,6 +172,11 @@ class ConfigModel:
         require(self.delay_s < delay_s <= DELAY_S_MAX, VaultError.INVALID_DELAY)
         self.delay_s = delay_s
 
+    def _loosening_waits(self) -> bool:
+        """Whether an addition, or a shorter delay, waits, lapsed or not."""
+        loosening = (Kind.ADD_BOT_AUTHORITY, Kind.ALLOW_PROGRAM, Kind.LOWER_DELAY)
+        return any(change.kind in loosening and not found.vetoed for change, found in self.proposals.items())
+
     def _scheduled(self, change: Change) -> Proposal:
         found = self.proposals.get(change)
         if found is None:
@@ -188,6 +194,6 @@ class ConfigModel:
             case Kind.SET_ADMIN:
                 return change.value != self.admin
             case Kind.LOWER_DELAY:
-                return DELAY_S_MIN <= change.value < self.delay_s
+                return not self.paused and DELAY_S_MIN <= change.value < self.delay_s
             case Kind.UNPAUSE:
-                return self.paused and change.value == self.changes
+                return self.paused and change.value == self.changes and not self._loosening_waits()

@@ -284,12 +284,12 @@ def open_owner_vault(world: World, amount: int) -> None:
     key = owner.pubkey()
     source = world.fund(key, world.place_in, amount)
     world.send([vault.open_vault(PROGRAM, owner=key)], [owner], name="open_vault")
+    limits = widest_limits(world.place_in.mint, world.place_out.mint)
+    world.send([vault.set_limits(PROGRAM, owner=key, limits=limits)], [owner], name="set_limits")
     for place in (world.place_in, world.place_out):
         world.send([vault.open_mint(PROGRAM, owner=key, place=place)], [owner], name="open_mint")
     deposit = vault.deposit(PROGRAM, owner=key, source=source, place=world.place_in, amount=amount)
     world.send([deposit], [owner], name="deposit")
-    limits = widest_limits(world.place_in.mint, world.place_out.mint)
-    world.send([vault.set_limits(PROGRAM, owner=key, limits=limits)], [owner], name="set_limits")
     world.send([vault.enable_bot(PROGRAM, owner=key)], [owner], name="enable_bot")
 
 

@@ -140,8 +140,12 @@ def mint_with(world: World, *kinds: Extension) -> MintPlaces:
 
 @pytest.mark.parametrize("kind", [kind for kind in Extension if kind not in HARMLESS])
 def test_a_mint_with_an_extension_that_takes_control_is_refused(world: World, kind: Extension) -> None:
-    """Alone, and behind one that is harmless; neither opened nor deposited nor traded."""
+    """Alone, and behind one that is harmless; neither opened nor deposited nor traded, had it been harmless before."""
     owner = world.owner.pubkey()
+    harmless = mint_with(world, Extension.METADATA_POINTER)
+    limits = Limits(10_000, 10_000, 0, 1, (harmless.mint, world.place_out.mint, world.place_in.mint))
+    world.send([vault.set_limits(PROGRAM, owner=owner, limits=limits)], [world.owner])
+    world.send([vault.open_mint(PROGRAM, owner=owner, place=harmless)], [world.owner])
     for kinds in ((kind,), (Extension.METADATA_POINTER, kind), (kind, Extension.TRANSFER_FEE)):
         place = mint_with(world, *kinds)
         opening = vault.open_mint(PROGRAM, owner=owner, place=place)
@@ -152,8 +156,6 @@ def test_a_mint_with_an_extension_that_takes_control_is_refused(world: World, ki
             world.svm.set_account(account_of(wallet, place), Account(RENT, data, TOKEN_2022))
         deposit = vault.deposit(PROGRAM, owner=owner, source=account_of(owner, place), place=place, amount=1)
         attack_with(world, deposit, [world.owner], VaultError.UNSUPPORTED_MINT)
-        limits = Limits(10_000, 10_000, 0, 1, (place.mint, world.place_out.mint, world.place_in.mint))
-        world.send([vault.set_limits(PROGRAM, owner=owner, limits=limits)], [world.owner])
         for place_in, place_out in ((place, world.place_out), (world.place_in, place)):
             trade = vault.bot_trade(
                 PROGRAM,
@@ -215,9 +217,9 @@ def fee_world() -> tuple[World, MintPlaces]:
     world.allow(ROGUE)
     owner = world.owner.pubkey()
     place = fee_mint(world.svm, "mint with a fee", FEE)
-    world.send([vault.open_mint(PROGRAM, owner=owner, place=place)], [world.owner])
     limits = Limits(10_000, 10_000, 0, 1, (place.mint, world.place_in.mint, world.place_out.mint))
     world.send([vault.set_limits(PROGRAM, owner=owner, limits=limits)], [world.owner])
+    world.send([vault.open_mint(PROGRAM, owner=owner, place=place)], [world.owner])
     for wallet, amount in ((owner, 1_000 * TOKEN), (RESERVE, 10**12)):
         data = token_account_data(mint=place.mint, owner=wallet, amount=amount)
         data += b"\x02" + struct.pack("<HHQ", 2, 8, 0)

@@ -85,6 +85,9 @@ def test_a_new_vault_allows_nothing_although_the_bot_is_enabled() -> None:
     world.owner = newcomer
     refuse(world, 1, VaultError.MINT_NOT_ALLOWED)
     limit(world, trade_share_bps_max=0)
+    for place in (world.place_in, world.place_out):
+        refuse(world, 1, VaultError.MINT_NOT_OPENED)
+        world.send([vault.open_mint(PROGRAM, owner=key, place=place)], [newcomer])
     world.fund(address, world.place_in, TOKEN)
     refuse(world, 1, VaultError.SHARE_EXCEEDED)
     limit(world, turnover_bps_max=0)

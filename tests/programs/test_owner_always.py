@@ -154,8 +154,8 @@ def fee_world(world: World, fee: TransferFee) -> MintPlaces:
     key = world.owner.pubkey()
     mints = (world.place_in.mint, world.place_out.mint, place.mint)
     for order in (
-        vault.open_mint(PROGRAM, owner=key, place=place),
         vault.set_limits(PROGRAM, owner=key, limits=widest_limits(*mints)),
+        vault.open_mint(PROGRAM, owner=key, place=place),
     ):
         send(world, order)
     world.add_dust(account_of(world.vault_address, place), place, 10_000)

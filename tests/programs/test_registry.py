@@ -214,16 +214,45 @@ def test_resuming_waits_when_the_configuration_changed_during_the_pause(world: W
 
 def test_an_unpause_that_waited_does_not_resume_another_configuration(world: World) -> None:
     first, second = vault.AllowProgram(OTHER_PROGRAM), vault.AllowProgram(Pubkey(labelled("a third")))
-    for change in (first, second):
-        schedule(world, change)
+    schedule(world, first)
     keep(world, paused(world.guardian, to=True), world.guardian)
     pass_time(world, DELAY_S)
     keep(world, vault.apply(PROGRAM, change=first))
     schedule(world, vault.Unpause(1))
-    keep(world, vault.apply(PROGRAM, change=second))
+    schedule(world, second)
     pass_time(world, DELAY_S)
     refuse(world, vault.apply(PROGRAM, change=vault.Unpause(1)), VaultError.INVALID_CHANGE)
+    keep(world, vault.apply(PROGRAM, change=second))
+    refuse(world, vault.apply(PROGRAM, change=vault.Unpause(1)), VaultError.INVALID_CHANGE)
     assert world.config().paused
+
+
+@pytest.mark.parametrize("change", [vault.AllowProgram(OTHER_PROGRAM), vault.AddBotAuthority(OTHER_PROGRAM)], ids=repr)
+def test_a_pause_is_not_lifted_just_to_apply_an_addition_after_it(world: World, change: vault.Change) -> None:
+    """Else the guardian's pause would end in the transaction that applies what it objected to, and trades with it."""
+    schedule(world, change)
+    keep(world, paused(world.guardian, to=True), world.guardian)
+    pass_time(world, DELAY_S)
+    resume = paused(world.admin, to=False)
+    assert world.config().unpause_is_locked
+    refuse(world, resume, VaultError.UNPAUSE_LOCKED, world.admin)
+    at_once = vault.schedule(PROGRAM, admin=world.admin.pubkey(), change=vault.Unpause(0))
+    refuse(world, at_once, VaultError.INVALID_CHANGE, world.admin)
+    keep(world, vault.cancel(PROGRAM, authority=world.admin.pubkey(), change=change), world.admin)
+    assert not world.config().unpause_is_locked
+    keep(world, resume, world.admin)
+    assert not world.config().paused
+
+
+def test_the_delay_does_not_shrink_during_a_pause(world: World) -> None:
+    """Else resuming, which waits out the delay, would wait out a second."""
+    lower = vault.LowerDelay(1)
+    schedule(world, lower)
+    keep(world, paused(world.guardian, to=True), world.guardian)
+    pass_time(world, DELAY_S)
+    refuse(world, vault.apply(PROGRAM, change=lower), VaultError.INVALID_CHANGE)
+    refuse(world, paused(world.admin, to=False), VaultError.UNPAUSE_LOCKED, world.admin)
+    assert world.config().delay_s == DELAY_S
 
 
 def test_the_delay_grows_at_once_and_shrinks_only_through_itself(world: World) -> None:

@@ -304,5 +304,7 @@ _KINDS_BY_MOOD: Final[Mapping[Mood, tuple[tuple[int, _Make], ...]]] = {
         (30, _schedule), (8, _cancel), (12, _apply), (4, _accept_admin), (3, _retire), (3, _remove), (3, _raise),
         (8, _set_paused), (6, _warp), (3, _trade),
     ),
-    Mood.TRADES: ((60, _trade), (12, _warp), (6, _set_limits), (6, _deposit), (3, _dust), (3, _enable)),
+    Mood.TRADES: (
+        (60, _trade), (12, _warp), (6, _set_limits), (5, _open_mint), (6, _deposit), (3, _dust), (3, _enable),
+    ),
 }  # fmt: skip

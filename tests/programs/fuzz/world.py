@@ -190,6 +190,8 @@ def _open(world: FuzzWorld, model: Model) -> None:
         key = ADDRESSES[owner]
         world.must(vault.open_vault(PROGRAM, owner=key))
         model.open_vault(owner)
+        world.must(vault.set_limits(PROGRAM, owner=key, limits=limits_of(LIMITS)))
+        model.set_limits(owner, owner, LIMITS)
         for mint in range(3):
             place = PLACES[mint]
             world.must(vault.open_mint(PROGRAM, owner=key, place=place))
@@ -198,8 +200,5 @@ def _open(world: FuzzWorld, model: Model) -> None:
             amount = FUNDS // 10
             world.must(vault.deposit(PROGRAM, owner=key, source=source, place=place, amount=amount))
             model.deposit(owner, owner, mint, amount)
-    first = ADDRESSES[OWNER_A]
-    world.must(vault.set_limits(PROGRAM, owner=first, limits=limits_of(LIMITS)))
-    model.set_limits(OWNER_A, OWNER_A, LIMITS)
-    world.must(vault.enable_bot(PROGRAM, owner=first))
+    world.must(vault.enable_bot(PROGRAM, owner=ADDRESSES[OWNER_A]))
     model.enable(OWNER_A, OWNER_A)

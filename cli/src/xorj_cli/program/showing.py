@@ -112,7 +112,7 @@ def _config_json(config: Config, now: _Now) -> Body:
         "paused": config.paused,
         "delay_s": config.delay_s,
         "changes": config.changes,
-        "unpause_waits": config.paused and config.changes != config.changes_at_pause,
+        "unpause_waits": config.unpause_is_locked,
         "swap_programs": [str(one) for one in config.swap_programs],
         "bot_authorities": [{"key": str(one.key), "state": one.state.name.lower()} for one in config.bot_authorities],
         "scheduled": [_proposal_json(one, now) for one in config.proposals],

@@ -47,6 +47,12 @@ impl Change {
     }
 }
 
+/// Whether a change of this kind lets more be traded, or sooner, than before: what nobody may hold ready while he lifts a
+/// pause.
+pub fn loosens(kind: u8) -> bool {
+    matches!(kind, 1 | 2 | 5)
+}
+
 pub fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)
 }

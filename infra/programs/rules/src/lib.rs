@@ -8,7 +8,7 @@ mod math;
 mod refusal;
 mod trade;
 
-pub use change::{CHANGE_LEN, Change, DELAY_S_MAX, DELAY_S_MIN, GRACE_S, Moment, is_zero};
+pub use change::{CHANGE_LEN, Change, DELAY_S_MAX, DELAY_S_MIN, GRACE_S, Moment, is_zero, loosens};
 pub use limits::{Used, share_bps, window_of};
 pub use math::{BPS, ceil_mul_div, mul_div};
 pub use refusal::Refusal;

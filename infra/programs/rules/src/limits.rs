@@ -2,7 +2,7 @@
 //!
 //! Turnover is counted per mint in shares of the balance at the time of each trade, in the running window and the one
 //! before it. Any stretch of one window's length touches at most two windows, so what both hold together bounds the
-//! turnover of every such stretch; docs/adr/0008 has the proof that this bounds the loss too.
+//! turnover of every such stretch; docs/adr/0011 has the proof that this bounds the loss too.
 
 use crate::{ceil_mul_div, math::BPS};
 

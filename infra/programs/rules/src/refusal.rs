@@ -51,4 +51,5 @@ pub enum Refusal {
     UnpauseLocked = 6045,
     InvalidDelay = 6046,
     ForeignTradeAccount = 6047,
+    MintNotOpened = 6048,
 }

@@ -1,11 +1,13 @@
 //! Token accounts, read by offset. SPL Token and Token-2022 share the first 165 bytes.
 
-use pinocchio::{AccountView, Address, error::ProgramError};
+use pinocchio::{AccountView, Address, address::address_eq, error::ProgramError};
 use rules::{Refusal, array_at, u64_at};
 
 use crate::{SPL_TOKEN, TOKEN_2022, refused};
 
 const ACCOUNT_LEN: usize = 165;
+/// Uninitialised 0, initialised 1, frozen 2.
+const STATE: usize = 108;
 const INITIALIZED: u8 = 1;
 
 pub fn is_token_program(address: &Address) -> bool {
@@ -18,12 +20,16 @@ pub fn balance_of(account: &AccountView) -> Result<u64, ProgramError> {
     u64_at(&account.try_borrow()?, 64).map_err(|_| refused(Refusal::WrongTokenAccount))
 }
 
-/// Whether a token account is `wallet`'s; None when the account is no token account.
+/// Whether a token account is `wallet`'s; None when the account is no token account, or none yet.
 pub fn is_wallets(account: &AccountView, wallet: &Address) -> Result<Option<bool>, ProgramError> {
-    if account.data_len() < ACCOUNT_LEN || !(account.owned_by(&SPL_TOKEN) || account.owned_by(&TOKEN_2022)) {
+    // A swap takes many accounts; address_eq compares words where == calls the runtime.
+    let owner = account.owner();
+    if account.data_len() < ACCOUNT_LEN || !(address_eq(&owner, &SPL_TOKEN) || address_eq(&owner, &TOKEN_2022)) {
         return Ok(None);
     }
-    Ok(Some(&account.try_borrow()?[32..64] == wallet.as_ref()))
+    let data = account.try_borrow()?;
+    let held_by = Address::new_from_array(array_at(&data, 32).map_err(refused)?);
+    Ok((data[STATE] != 0).then(|| address_eq(&held_by, wallet)))
 }
 
 /// A token account's state, as far as control over its funds depends on it.
@@ -62,7 +68,7 @@ impl Holding {
             amount,
             lamports_beside_amount: account.lamports().saturating_sub(held_as_lamports),
             len: data.len(),
-            usable: data[108] == INITIALIZED && delegate == 0 && close_authority == 0,
+            usable: data[STATE] == INITIALIZED && delegate == 0 && close_authority == 0,
         })
     }
 

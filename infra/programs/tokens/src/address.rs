@@ -29,25 +29,16 @@ pub const UPGRADEABLE_LOADER: Address = Address::new_from_array([
     122, 16, 4, 128, 0, 0,
 ]);
 
-/// The one token account that `wallet` has for `mint` by convention.
+/// The one token account that `wallet` has for `mint` by convention, and its bump, which takes a search.
 #[inline(never)]
-pub fn associated(wallet: &Address, token_program: &Address, mint: &Address) -> Address {
-    Address::find_program_address(&[wallet.as_ref(), token_program.as_ref(), mint.as_ref()], &ASSOCIATED_TOKEN).0
+pub fn find_associated(wallet: &Address, token_program: &Address, mint: &Address) -> (Address, u8) {
+    Address::find_program_address(&[wallet.as_ref(), token_program.as_ref(), mint.as_ref()], &ASSOCIATED_TOKEN)
 }
 
-/// The same address with its bump. A bump that an earlier search found spares the search; 0 stands for none.
+/// The same address when a search has found its bump.
 #[inline(never)]
-pub fn associated_with_bump(
-    wallet: &Address,
-    token_program: &Address,
-    mint: &Address,
-    known_bump: u8,
-) -> Option<(Address, u8)> {
-    let seeds = [wallet.as_ref(), token_program.as_ref(), mint.as_ref()];
-    match known_bump {
-        0 => Address::try_find_program_address(&seeds, &ASSOCIATED_TOKEN),
-        bump => Some((derived(&[seeds[0], seeds[1], seeds[2], &[bump], ASSOCIATED_TOKEN.as_ref()]), bump)),
-    }
+pub fn associated_at(wallet: &Address, token_program: &Address, mint: &Address, bump: u8) -> Address {
+    derived(&[wallet.as_ref(), token_program.as_ref(), mint.as_ref(), &[bump], ASSOCIATED_TOKEN.as_ref()])
 }
 
 /// The address derived from seeds, bump and program, in this order, when a search has found the bump: without the check

@@ -9,7 +9,7 @@ mod mint;
 
 pub use account::{Holding, balance_of, is_token_program, is_wallets};
 pub use address::{
-    ASSOCIATED_TOKEN, SPL_TOKEN, SYSTEM, TOKEN_2022, UPGRADEABLE_LOADER, associated, associated_with_bump, derived,
+    ASSOCIATED_TOKEN, SPL_TOKEN, SYSTEM, TOKEN_2022, UPGRADEABLE_LOADER, associated_at, derived, find_associated,
     sha256,
 };
 pub use call::{

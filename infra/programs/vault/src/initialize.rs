@@ -100,13 +100,15 @@ pub fn is_never_a_swap_program(program_id: &Address, program: &[u8]) -> bool {
     never.iter().any(|address| address.as_ref() == program)
 }
 
-/// A swap program or bot authority listed twice, an admin or guardian of zero, or an unknown kind of key is refused.
+/// A swap program or bot authority listed twice, an admin or guardian of zero, one key for both, or an unknown kind of key
+/// is refused.
 #[inline(never)]
 fn write_arguments(data: &mut [u8], arguments: &[u8]) -> ProgramResult {
     let invalid = refused(Refusal::InvalidConfiguration);
     let (admin_and_guardian, rest) = arguments.split_at(64);
     let (programs, authorities) = rest.split_at(PROGRAMS_END - 64);
-    if is_zero(&admin_and_guardian[..32]) || is_zero(&admin_and_guardian[32..]) || has_twins(programs, 32) {
+    let (admin, guardian) = admin_and_guardian.split_at(32);
+    if is_zero(admin) || is_zero(guardian) || admin == guardian || has_twins(programs, 32) {
         return Err(invalid);
     }
     if has_twins(authorities, AUTHORITY_ARGUMENT_LEN) {

@@ -7,6 +7,7 @@ use tokens::refused;
 use crate::{
     Call,
     event::{emit, tag},
+    proposal::loosening_waits,
     state::{check_config, config},
     wrong_accounts,
 };
@@ -43,7 +44,7 @@ pub fn check_admin(config: &[u8], signer: &AccountView) -> ProgramResult {
 /// data: paused u8 (0 or 1); accounts: admin or guardian (signer), config (w)
 ///
 /// Either may pause; only the admin may lift the pause, and at once only when the configuration is still the one that
-/// was paused. Otherwise `Change::Unpause` waits out the delay.
+/// was paused and nothing waits that would loosen it. Otherwise `Change::Unpause` waits out the delay.
 #[inline(never)]
 pub fn set_paused(call: &mut Call) -> ProgramResult {
     let [authority, account] = &mut *call.accounts else {
@@ -63,7 +64,7 @@ pub fn set_paused(call: &mut Call) -> ProgramResult {
         data.copy_within(changes, config::CHANGES_AT_PAUSE);
     } else if paused == 0 && before == 1 {
         let at_pause = u64_at(&data, config::CHANGES_AT_PAUSE).map_err(refused)?;
-        if u64_at(&data, config::CHANGES).map_err(refused)? != at_pause {
+        if u64_at(&data, config::CHANGES).map_err(refused)? != at_pause || loosening_waits(&data) {
             return Err(refused(Refusal::UnpauseLocked));
         }
     }

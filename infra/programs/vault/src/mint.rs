@@ -6,19 +6,22 @@ use pinocchio::{
 };
 use rules::Refusal;
 use tokens::{
-    Close, Mint, NewAssociated, Transfer, associated, balance_of, close, create_associated, is_token_program, refused,
-    transfer,
+    Close, Mint, NewAssociated, Transfer, balance_of, close, create_associated, find_associated, is_token_program,
+    refused, transfer,
 };
 
 use crate::{
     Call,
     event::{emit, tag},
+    limits::remember_bump,
     state::{TRADE_AUTHORITY_SEED, VAULT_SEED, Vault, check_trade_authority},
     wrong_accounts,
 };
 
-/// accounts: owner (signer, w; pays), vault, trade authority, mint, the vault's token account (w), the trade
+/// accounts: owner (signer, w; pays), vault (w), trade authority, mint, the vault's token account (w), the trade
 /// authority's token account (w), token program, system program, associated token program
+///
+/// Where the accounts exist already, only remembers their address for trades, if the owner's limits list the mint.
 #[inline(never)]
 pub fn open_mint(call: &mut Call) -> ProgramResult {
     let [owner, account, trade_authority, mint, vault_token, trade_token, token_program, system_program, _associated] =
@@ -39,6 +42,7 @@ pub fn open_mint(call: &mut Call) -> ProgramResult {
     create_associated(&new)?;
     (new.account, new.wallet) = (trade_token, trade_authority);
     create_associated(&new)?;
+    remember_bump(account, mint.address(), token_program.address())?;
     emit(&tag::MINT_OPENED, &[account.address().as_ref(), mint.address().as_ref()]);
     Ok(())
 }
@@ -58,8 +62,8 @@ pub fn close_mint(call: &mut Call) -> ProgramResult {
     vault.check_owner(owner)?;
     check_trade_authority(call.program_id, account.address(), &vault, trade_authority.address())?;
     let token_program = check_token(token_program.address())?;
-    if vault_token.address() != &associated(account.address(), token_program, mint.address())
-        || trade_token.address() != &associated(trade_authority.address(), token_program, mint.address())
+    if vault_token.address() != &find_associated(account.address(), token_program, mint.address()).0
+        || trade_token.address() != &find_associated(trade_authority.address(), token_program, mint.address()).0
     {
         return Err(refused(Refusal::WrongTokenAccount));
     }

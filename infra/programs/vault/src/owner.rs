@@ -63,7 +63,7 @@ pub fn deposit(call: &mut Call) -> ProgramResult {
     Vault::load(call.program_id, account)?.check_owner(owner)?;
     let token_program = check_token(token_program.address())?;
     let decimals = Mint::tradable(mint, token_program)?.decimals;
-    if vault_token.address() != &tokens::associated(account.address(), token_program, mint.address()) {
+    if vault_token.address() != &tokens::find_associated(account.address(), token_program, mint.address()).0 {
         return Err(refused(Refusal::WrongTokenAccount));
     }
     let before = balance_of(vault_token)?;

@@ -2,7 +2,7 @@
 
 use pinocchio::{AccountView, cpi::Seed, error::ProgramError};
 use rules::Refusal;
-use tokens::{Holding, Mint, associated_with_bump, is_token_program, refused};
+use tokens::{Holding, Mint, associated_at, is_token_program, refused};
 
 use crate::{
     state::{TRADE_AUTHORITY_SEED, Vault},
@@ -120,28 +120,23 @@ pub fn snapshot(p: &Parties) -> Result<Snapshot, ProgramError> {
     }
 }
 
-/// A bot must not hide proceeds in a second token account of the vault, so only its associated ones will do; returns their
-/// bumps. What the trade authority's two accounts hold goes home in any case, so any two of its own will do.
+/// A bot must not hide proceeds in a second token account of the vault, so only its associated ones will do. What the trade
+/// authority's two accounts hold goes home in any case, so any two of its own will do.
 #[inline(never)]
-pub fn check_associated(p: &Parties, known: &[u8; 2]) -> Result<[u8; 2], ProgramError> {
+pub fn check_associated(p: &Parties, bumps: &[u8; 2]) -> Result<(), ProgramError> {
     if p.mint_in.address() == p.mint_out.address() {
         return Err(refused(Refusal::WrongMint));
     }
-    let wrong = refused(Refusal::WrongTokenAccount);
     let sides = [
-        (p.vault_in, p.token_program_in, p.mint_in, known[0]),
-        (p.vault_out, p.token_program_out, p.mint_out, known[1]),
+        (p.vault_in, p.token_program_in, p.mint_in, bumps[0]),
+        (p.vault_out, p.token_program_out, p.mint_out, bumps[1]),
     ];
-    let mut bumps = [0; 2];
-    for (bump, (account, token_program, mint, known)) in bumps.iter_mut().zip(sides) {
-        let (address, found) = associated_with_bump(p.vault.address(), token_program.address(), mint.address(), known)
-            .ok_or(wrong.clone())?;
-        if account.address() != &address {
-            return Err(wrong);
+    for (account, token_program, mint, bump) in sides {
+        if account.address() != &associated_at(p.vault.address(), token_program.address(), mint.address(), bump) {
+            return Err(refused(Refusal::WrongTokenAccount));
         }
-        *bump = found;
     }
-    Ok(bumps)
+    Ok(())
 }
 
 /// Decimals of the mint that is paid with and of the one that is bought; both must be mints that bots may trade.

@@ -4,13 +4,15 @@
 //! 2. The guardian may cancel each change once. When the admin schedules the same change again, only the admin can
 //!    still cancel it: a stolen guardian key holds nobody hostage.
 //! 3. A change is judged when it is scheduled and again when it is applied.
+//! 4. A pause is not lifted while something that loosens the configuration waits, so that resuming and applying it never
+//!    fit in one transaction: whoever pauses has a delay more after it has been applied.
 
 use pinocchio::{
     Address, ProgramResult,
     error::ProgramError,
     sysvars::{Sysvar, clock::Clock},
 };
-use rules::{CHANGE_LEN, Change, DELAY_S_MIN, Moment, Refusal, u64_at};
+use rules::{CHANGE_LEN, Change, DELAY_S_MIN, Moment, Refusal, loosens, u64_at};
 use tokens::refused;
 
 use crate::{
@@ -180,14 +182,24 @@ fn check_applicable(program_id: &Address, config: &[u8], change: &Change) -> Pro
         }
         Change::SetGuardian(key) => key != &config[config::GUARDIAN..config::SWAP_PROGRAMS],
         Change::SetAdmin(key) => key != &config[config::ADMIN..config::GUARDIAN],
-        Change::LowerDelay(delay_s) => *delay_s >= DELAY_S_MIN && *delay_s < number(config::DELAY_S)?,
-        Change::Unpause(changes) => config[config::PAUSED] == 1 && *changes == number(config::CHANGES)?,
+        Change::LowerDelay(delay_s) => {
+            config[config::PAUSED] == 0 && *delay_s >= DELAY_S_MIN && *delay_s < number(config::DELAY_S)?
+        }
+        Change::Unpause(changes) => {
+            config[config::PAUSED] == 1 && *changes == number(config::CHANGES)? && !loosening_waits(config)
+        }
     };
     if applicable { Ok(()) } else { Err(refused(Refusal::InvalidChange)) }
 }
 
 fn places() -> impl Iterator<Item = usize> {
     (0..config::PROPOSAL_COUNT).map(|n| config::PROPOSALS + n * config::PROPOSAL_LEN)
+}
+
+/// Whether something is scheduled, be it lapsed, that lets more be traded once applied.
+#[inline(never)]
+pub fn loosening_waits(config: &[u8]) -> bool {
+    places().any(|at| config[at] == WAITING && loosens(config[at + CHANGE]))
 }
 
 /// Where this change waits, or is remembered as vetoed.

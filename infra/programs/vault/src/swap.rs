@@ -4,6 +4,7 @@ use core::mem::MaybeUninit;
 
 use pinocchio::{
     AccountView, Address, ProgramResult,
+    address::address_eq,
     cpi::{Signer, invoke_signed_with_bounds},
     error::ProgramError,
     instruction::{InstructionAccount, InstructionView},
@@ -28,18 +29,19 @@ pub struct Hands<'a> {
     pub trade_out: &'a Address,
 }
 
-/// Which of the swap's writable accounts are token accounts, one bit each; `ForeignTradeAccount` when one of them is the
-/// trade authority's and not one of its two hands.
+/// Which of the swap's writable accounts beside the known ones are token accounts, one bit each; `ForeignTradeAccount`
+/// when one of them is the trade authority's and not one of its two hands.
 ///
 /// The swap has the trade authority's signature and could close, delegate or give away any account of it within reach.
 /// So none but the two is, and none may come into being that was not there before.
 #[inline(never)]
-pub fn token_accounts(accounts: &[AccountView], hands: &Hands) -> Result<u64, ProgramError> {
+pub fn token_accounts(accounts: &[AccountView], hands: &Hands, known: u64) -> Result<u64, ProgramError> {
     let mut found = 0;
     if accounts.len() > MAX_SWAP_ACCOUNTS {
         return Err(refused(Refusal::WrongAccounts));
     }
-    for (at, account) in accounts.iter().enumerate().filter(|(_, account)| account.is_writable()) {
+    let is_asked = |at: usize, account: &AccountView| account.is_writable() && known & (1 << at) == 0;
+    for (at, account) in accounts.iter().enumerate().filter(|(at, account)| is_asked(*at, account)) {
         match is_wallets(account, hands.trade_authority)? {
             Some(true) if account.address() != hands.trade_in && account.address() != hands.trade_out => {
                 return Err(refused(Refusal::ForeignTradeAccount));
@@ -57,7 +59,7 @@ pub fn token_accounts(accounts: &[AccountView], hands: &Hands) -> Result<u64, Pr
 pub fn call_swap(swap: &Swap, signer: &Signer) -> ProgramResult {
     let mut metas = [const { MaybeUninit::<InstructionAccount>::uninit() }; MAX_SWAP_ACCOUNTS];
     for (meta, account) in metas.iter_mut().zip(swap.accounts) {
-        let signs = account.address() == swap.trade_authority;
+        let signs = address_eq(account.address(), swap.trade_authority);
         meta.write(InstructionAccount::new(account.address(), account.is_writable(), signs));
     }
     // The first accounts.len() places were written just above.

@@ -38,18 +38,18 @@ pub fn bot_trade(call: &mut Call) -> ProgramResult {
     let slot = Clock::get()?.slot;
     let vault = permit(call.program_id, &parties, &trade, slot)?;
     let mints = [parties.mint_in.address(), parties.mint_out.address()];
-    let mut allowance = Allowance::of(&parties.vault.try_borrow()?, slot, &mints).map_err(refused)?;
+    let allowance = Allowance::of(&parties.vault.try_borrow()?, slot, &mints).map_err(refused)?;
     if accounts_hash(call.accounts) != *trade.accounts_hash {
         return Err(refused(Refusal::AccountsHashMismatch));
     }
     let found = snapshot(&parties)?;
-    allowance.bumps = check_associated(&parties, &allowance.bumps)?;
+    check_associated(&parties, &allowance.bumps)?;
     let decimals = tradable(&parties)?;
-    let within_reach = token_accounts(parties.swap_accounts, &parties.hands())?;
+    let within_reach = token_accounts(parties.swap_accounts, &parties.hands(), 0)?;
     let before = if take_home(&parties, &vault, &decimals)? { snapshot(&parties)? } else { found };
     allowance.check(trade.amount_in_max, before.vault_in.amount).map_err(refused)?;
     exchange(&parties, &trade, &vault, &decimals)?;
-    if token_accounts(parties.swap_accounts, &parties.hands())? & !within_reach != 0 {
+    if token_accounts(parties.swap_accounts, &parties.hands(), within_reach)? != 0 {
         return Err(refused(Refusal::ForeignTradeAccount));
     }
     take_home(&parties, &vault, &decimals)?;

@@ -41,7 +41,12 @@ class Mint:
 
 def associated_token_address(wallet: Pubkey, mint: Pubkey, token_program: Pubkey = SPL_TOKEN) -> Pubkey:
     """The one token account that `wallet` has for `mint` by convention."""
-    return Pubkey.find_program_address([bytes(wallet), bytes(token_program), bytes(mint)], ASSOCIATED_TOKEN)[0]
+    return find_associated_token(wallet, mint, token_program)[0]
+
+
+def find_associated_token(wallet: Pubkey, mint: Pubkey, token_program: Pubkey = SPL_TOKEN) -> tuple[Pubkey, int]:
+    """The associated token address and its bump."""
+    return Pubkey.find_program_address([bytes(wallet), bytes(token_program), bytes(mint)], ASSOCIATED_TOKEN)
 
 
 def parse_token_account(data: bytes) -> TokenAccount:

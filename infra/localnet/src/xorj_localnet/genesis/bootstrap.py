@@ -90,7 +90,8 @@ async def bootstrap(
 def opening_of(plan: VaultPlan, scenario: Scenario, owner: Pubkey) -> list[list[Instruction]]:
     """The instructions of each transaction that opens, funds and enables one vault, in order."""
     places = [MintPlaces(Pubkey.from_string(token.mint)) for token in scenario.tokens]
-    transactions = [[open_vault(LOCAL_VAULT_PROGRAM, owner=owner)]]
+    limits = set_limits(LOCAL_VAULT_PROGRAM, owner=owner, limits=owners_limits(scenario))
+    transactions = [[open_vault(LOCAL_VAULT_PROGRAM, owner=owner), limits]]
     for at in range(0, len(places), MINTS_PER_TRANSACTION):
         some = places[at : at + MINTS_PER_TRANSACTION]
         transactions.append([open_mint(LOCAL_VAULT_PROGRAM, owner=owner, place=place) for place in some])
@@ -104,8 +105,6 @@ def opening_of(plan: VaultPlan, scenario: Scenario, owner: Pubkey) -> list[list[
         )
         for mint, amount in plan.deposits(scenario).items()
     ]
-    limits = set_limits(LOCAL_VAULT_PROGRAM, owner=owner, limits=owners_limits(scenario))
-    transactions.append([limits])
     transactions.append([*funding, enable_bot(LOCAL_VAULT_PROGRAM, owner=owner)])
     return transactions
 

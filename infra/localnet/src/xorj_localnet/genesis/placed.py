@@ -1,6 +1,6 @@
 """Vaults that are part of the chain's beginning: for worlds with more of them than transactions could open in time.
 
-1. The accounts are those that open_vault, open_mint, set_limits, deposit and enable_bot would have left.
+1. The accounts are those that open_vault, set_limits, open_mint, deposit and enable_bot would have left.
 2. The owners' keys sign the settings and are written nowhere: later the bot can trade such a vault, nobody empty it.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from xorj_solana.programs import LOCAL_VAULT_PROGRAM
-from xorj_solana.tokens import associated_token_address
+from xorj_solana.tokens import associated_token_address, find_associated_token
 from xorj_solana.vault import encode_limits
 from xorj_solana.vault.accounts import LIMITS_AT, VAULT_DISCRIMINATOR, VAULT_LEN, VERSION
 
@@ -46,7 +46,8 @@ def _place(scenario: Scenario, plan: VaultPlan, owner_key: Keypair) -> PlacedVau
     data[:8] = VAULT_DISCRIMINATOR
     data[8:12] = bytes((VERSION, bump, authority_bump, 1))
     data[16:48] = bytes(owner)
-    limits = encode_limits(owners_limits(scenario))
+    limits_set = owners_limits(scenario)
+    limits = encode_limits(limits_set, [find_associated_token(vault, mint)[1] for mint in limits_set.mints])
     data[LIMITS_AT : LIMITS_AT + len(limits)] = limits
     accounts = [PlacedAccount(vault, rent_lamports(VAULT_LEN), LOCAL_VAULT_PROGRAM, bytes(data))]
     deposits = plan.deposits(scenario)

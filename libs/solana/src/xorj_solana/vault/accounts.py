@@ -6,7 +6,7 @@
 
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -14,7 +14,7 @@ from typing import Final
 from solders.pubkey import Pubkey
 
 from xorj_solana.tokens import MalformedAccount
-from xorj_solana.vault.changes import CHANGE_LEN, Change, parse_change
+from xorj_solana.vault.changes import CHANGE_LEN, Change, loosens, parse_change
 
 VERSION: Final = 1
 CONFIG_LEN: Final = 1024
@@ -77,6 +77,12 @@ class Config:
     changes: int
     changes_at_pause: int
     proposals: tuple[Proposal, ...]
+
+    @property
+    def unpause_is_locked(self) -> bool:
+        """Whether the admin cannot lift the pause at once: something was added since, or waits that would loosen."""
+        waits = any(one.state is ProposalState.WAITING and loosens(one.change) for one in self.proposals)
+        return self.paused and (self.changes != self.changes_at_pause or waits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +201,16 @@ def parse_vault(data: bytes) -> Vault:
     )
 
 
-def encode_limits(limits: Limits) -> bytes:
-    """The limits as a vault holds them from `LIMITS_AT` on, nothing counted yet."""
+def encode_limits(limits: Limits, bumps: Sequence[int]) -> bytes:
+    """The limits as a vault holds them from `LIMITS_AT` on, nothing counted yet.
+
+    `bumps` are those of the vault's associated token account for each mint, as `open_mint` keeps them.
+    """
     numbers = _NUMBERS.pack(
         limits.trade_share_bps_max, limits.turnover_bps_max, limits.slots_between_min, limits.window_slots, 0
     )
-    return numbers + b"".join(bytes(mint).ljust(_MINT_LEN, b"\0") for mint in limits.mints)
+    entries = (struct.pack("<32s4xB3x", bytes(mint), bump) for mint, bump in zip(limits.mints, bumps, strict=True))
+    return numbers + b"".join(entries)
 
 
 def _turnover(data: bytes) -> Iterator[Turnover]:

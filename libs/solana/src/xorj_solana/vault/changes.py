@@ -110,3 +110,8 @@ def parse_change(data: bytes) -> Change:
     if encode_change(change) != data:
         raise InvalidChange("bytes that must be zero are not")
     return change
+
+
+def loosens(change: Change) -> bool:
+    """Whether it lets more be traded, or sooner: a pause is not lifted while such a change waits."""
+    return isinstance(change, AddBotAuthority | AllowProgram | LowerDelay)

@@ -64,6 +64,7 @@ class VaultError(IntEnum):
     UNPAUSE_LOCKED = 6045
     INVALID_DELAY = 6046
     FOREIGN_TRADE_ACCOUNT = 6047
+    MINT_NOT_OPENED = 6048
 
 
 ERRORS: Final[Mapping[VaultError, str]] = {
@@ -78,7 +79,7 @@ ERRORS: Final[Mapping[VaultError, str]] = {
     VaultError.WRONG_TOKEN_PROGRAM: "neither SPL Token nor Token-2022",
     VaultError.NOT_UPGRADE_AUTHORITY: "only the program's upgrade authority may initialize it",
     VaultError.ALREADY_INITIALIZED: "the account exists already",
-    VaultError.INVALID_CONFIGURATION: "a key is missing, listed twice or of an unknown kind",
+    VaultError.INVALID_CONFIGURATION: "a key is missing, listed twice, for two roles, or of an unknown kind",
     VaultError.NOT_ADMIN: "only the admin may do this, or the guardian where it makes less possible",
     VaultError.NOT_OWNER: "only the vault's owner may do this",
     VaultError.WRONG_BOT_AUTHORITY: "not signed by an active bot authority",
@@ -104,7 +105,7 @@ ERRORS: Final[Mapping[VaultError, str]] = {
     VaultError.TOO_SOON: "fewer slots since the last trade than the owner demands",
     VaultError.MINT_NOT_ALLOWED: "the owner's limits do not list a mint of the trade",
     VaultError.INVALID_LIMITS: "a share above the whole, no window, too many mints, or a zero or double one",
-    VaultError.INVALID_CHANGE: "the change is unknown, forbidden, or would do nothing",
+    VaultError.INVALID_CHANGE: "the change is unknown, forbidden now, or would do nothing",
     VaultError.ALREADY_SCHEDULED: "the same change waits already",
     VaultError.NOT_SCHEDULED: "no such change waits",
     VaultError.NOT_DUE: "the delay has not passed yet, in seconds or in slots",
@@ -112,9 +113,10 @@ ERRORS: Final[Mapping[VaultError, str]] = {
     VaultError.VETO_SPENT: "the guardian has cancelled this change once already",
     VaultError.NO_PLACE: "all places of the configuration are taken",
     VaultError.NOT_ACTIVE: "not an active bot authority, or not a configured swap program",
-    VaultError.UNPAUSE_LOCKED: "the configuration has changed during the pause: resuming must be scheduled",
+    VaultError.UNPAUSE_LOCKED: "something was added since the pause: schedule resuming; or waits: cancel it first",
     VaultError.INVALID_DELAY: "not longer than the present delay, or outside what is allowed",
     VaultError.FOREIGN_TRADE_ACCOUNT: "the swap can reach, or has made, another token account of the trade authority",
+    VaultError.MINT_NOT_OPENED: "a mint of the trade was listed and not opened since: open_mint comes after set_limits",
 }
 
 _FAILED = re.compile(r"^Program (?P<program>\w+) failed: custom program error: 0x(?P<code>[0-9a-f]+)$")

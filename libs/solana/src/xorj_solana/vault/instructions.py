@@ -55,12 +55,15 @@ def open_vault(program: Pubkey, *, owner: Pubkey) -> Instruction:
 
 
 def open_mint(program: Pubkey, *, owner: Pubkey, place: MintPlaces) -> Instruction:
-    """Creates the token accounts of the vault and of its trade authority; the owner signs and pays both rents."""
+    """Creates the token accounts of the vault and of its trade authority; the owner signs and pays both rents.
+
+    Trades need it after `set_limits` has listed the mint; where the accounts exist, it costs only the transaction.
+    """
     vault = vault_address(program, owner)
     trade_authority = trade_authority_address(program, vault)
     accounts = [
         signer(owner, is_writable=True),
-        readonly(vault),
+        writable(vault),
         readonly(trade_authority),
         readonly(place.mint),
         writable(associated_token_address(vault, place.mint, place.token_program)),
