@@ -27,7 +27,8 @@ from xorj_core.facts import (
 )
 from xorj_core.kill import KillState, apply_kill, told
 from xorj_core.reconcile import ReconciliationInputs, SeenPrice, VaultUnreadable, decide_reconciliation
-from xorj_core.replay import DECIDERS, NOT_DECISIONS, Agrees, Differs, Recorded, Undecided, needed, redecide
+from xorj_core.replay import DECIDERS, NOT_DECISIONS, Agrees, Differs, Undecided, needed, redecide
+from xorj_core.replay_sources import Recorded
 from xorj_core.trade import TradeInputs, decide_trade
 
 from tests.core.test_reconcile import BONK, JUP, NOW_MS, USDC, holding, inputs, ranking, settings, trader
@@ -49,6 +50,12 @@ class Log:
 
     def kills(self, control_next_offset: int) -> KillState | None:
         return self.state
+
+    def policy(self, policy_sha256: bytes) -> None:
+        return None
+
+    def verifies(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
+        return False
 
 
 def of_trade(given: TradeInputs, kills: KillState | None = None) -> tuple[TradeIntended | TradeRefused, Log]:

@@ -204,7 +204,9 @@ async def test_another_version_of_transactions_is_refused_as_such(rig: Rig) -> N
 class _Unreachable:
     """A log that does not answer."""
 
-    async def publish(self, fact: Fact, *, causation: Sequence[bytes] = (), traceparent: str = "") -> Position:
+    async def publish(
+        self, fact: Fact, *, causation: Sequence[bytes] = (), traceparent: str = "", decision_version: int = 0
+    ) -> Position:
         raise PublishUnknown("no answer from the broker")
 
 

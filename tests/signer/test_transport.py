@@ -99,7 +99,9 @@ class _Log:
         self.facts: list[SigningRefused] = []
         self.broken = False
 
-    async def publish(self, fact: Fact, *, causation: Sequence[bytes] = (), traceparent: str = "") -> Position:
+    async def publish(
+        self, fact: Fact, *, causation: Sequence[bytes] = (), traceparent: str = "", decision_version: int = 0
+    ) -> Position:
         if self.broken:
             raise PublishUnknown("the broker is gone")
         assert isinstance(fact, SigningRefused)
@@ -140,7 +142,9 @@ class _SlowLog(_Log):
         super().__init__()
         self.allowed = asyncio.Event()
 
-    async def publish(self, fact: Fact, *, causation: Sequence[bytes] = (), traceparent: str = "") -> Position:
+    async def publish(
+        self, fact: Fact, *, causation: Sequence[bytes] = (), traceparent: str = "", decision_version: int = 0
+    ) -> Position:
         await self.allowed.wait()
         return await super().publish(fact, causation=causation, traceparent=traceparent)
 

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
-from xorj_signer.verification import low_s, verify_ed25519, verify_p256
+from xorj_halt.strict import verify_ed25519
+from xorj_signer.verification import low_s, verify_p256
 
 P = 2**255 - 19
 L = 2**252 + 27742317777372353535851937790883648493

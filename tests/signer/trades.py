@@ -30,8 +30,8 @@ from xorj_core.facts import (
 from xorj_core.owner_settings import Deployment, has_owner_signed, settings_statement
 from xorj_core.policy.decide import SeenPrice, SigningInputs
 from xorj_core.policy.file import parse_policy
+from xorj_halt.strict import verify_ed25519
 from xorj_localnet.policy import LOCAL_POLICY
-from xorj_signer.verification import verify_ed25519
 from xorj_solana import vault
 from xorj_solana.programs import LOCAL_CPMM_PROGRAM, LOCAL_VAULT_PROGRAM
 from xorj_solana.vault import MintPlaces, TradeOrder

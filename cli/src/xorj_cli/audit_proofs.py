@@ -59,6 +59,9 @@ async def consistency(place: AuditPlace, old: str, new: str) -> tuple[dict[str, 
         try:
             sizes_and_roots = [await _stated(place, tree, text) for text in (old, new)]
             (old_size, old_root), (new_size, new_root) = sizes_and_roots
+            if old_size > new_size:
+                text = f"OLD has {old_size} entries, NEW only {new_size}"
+                raise Failure("usage", text, "name the smaller one first", Exit.USAGE)
             proof = await tree.consistency(old_size, new_size)
             check_consistency(old_size, new_size, old_root, new_root, proof)
         except (ProofRefused, TreeDamaged) as error:

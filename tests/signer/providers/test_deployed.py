@@ -14,9 +14,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from xorj.signer.v1 import signer_pb2
 from xorj_core.facts import SigningRefused, TradeSigned
 from xorj_core.facts.signed_txs import SigningRefusedReason as Reason
+from xorj_halt.strict import verify_ed25519
 from xorj_localnet.hsm import SignerKey
 from xorj_localnet.ports import choose_port
-from xorj_signer.verification import verify_ed25519
 
 from tests.signer.providers.aws import AwsStandIn
 from tests.signer.providers.azure import AzureStandIn

@@ -20,7 +20,9 @@ from xorj_core.evidence_trade import EvidenceFails, TradeRecords, check_bytes, c
 from xorj_core.facts import Fact, PortfolioReconciled, TradeIntended, fact_id
 from xorj_core.kill import KillState
 from xorj_core.merkle import ProofRefused, check_inclusion
-from xorj_core.replay import Agrees, Differs, Recorded, Undecided, redecide
+from xorj_core.policy.limits import PolicyLimits
+from xorj_core.replay import Agrees, Differs, Undecided, redecide
+from xorj_core.replay_sources import Recorded
 
 Decode = Callable[[bytes | None], tuple[Fact, int]]
 """The fact in a record value and its decision version; raises ValueError."""
@@ -169,7 +171,7 @@ def _decision(judgement: _Judgement) -> str:
 
 def _decide_again(judgement: _Judgement, fact: PortfolioReconciled | TradeIntended) -> None:
     name = type(fact).__name__
-    match redecide(fact, judgement.versions[fact_id(fact)], _FileSources(judgement.records)):
+    match redecide(fact, judgement.versions[fact_id(fact)], _FileSources(judgement.records, judgement.verify)):
         case Agrees():
             return
         case Undecided(reason):
@@ -184,15 +186,22 @@ def _decide_again(judgement: _Judgement, fact: PortfolioReconciled | TradeIntend
 
 @dataclass(frozen=True, slots=True)
 class _FileSources:
-    """The records of the file as sources of a decision; control is not among them."""
+    """The records of the file as sources of a decision; control and the signer's policy are not among them."""
 
     found: dict[bytes, list[Recorded]]
+    verify: Verify
 
     def records(self, wanted: bytes) -> Sequence[Recorded]:
         return self.found.get(wanted, ())
 
     def kills(self, control_next_offset: int) -> KillState | None:
         return None
+
+    def policy(self, policy_sha256: bytes) -> PolicyLimits | None:
+        return None
+
+    def verifies(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
+        return self.verify(public_key, message, signature)
 
 
 def _audited(judgement: _Judgement) -> str | None:

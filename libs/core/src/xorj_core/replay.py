@@ -11,9 +11,9 @@ Entry points: `redecide` (one decision) and `needed` (the records it rests on, s
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 from xorj_core import facts
 from xorj_core.facts import (
@@ -28,13 +28,15 @@ from xorj_core.facts import (
     ReferencePriceObserved,
     SeenRecord,
     SettingsChanged,
+    SigningRefused,
     TradeBasis,
     TradeIntended,
     TradeRefused,
     TradeRefusedReason,
+    TradeSigned,
     id_of_cause,
 )
-from xorj_core.kill import KillState, kill_of, told
+from xorj_core.kill import kill_of, told
 from xorj_core.reconcile import (
     LookAgain,
     ReconciliationInputs,
@@ -43,29 +45,9 @@ from xorj_core.reconcile import (
     VaultUnreadable,
     decide_reconciliation,
 )
+from xorj_core.replay_signing import needed_to_sign, redecide_signed, redecide_signing_refused
+from xorj_core.replay_sources import InputMissing, Sources, only, seen_at
 from xorj_core.trade import PriceRead, QuoteRefused, TradeInputs, TradeLimits, decide_trade
-
-F = TypeVar("F")
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """A fact as the log holds it, and when the broker appended it."""
-
-    fact: Fact
-    appended_at_ms: int
-
-
-class Sources(Protocol):
-    """What the log holds, as far as a decision may ask."""
-
-    def records(self, wanted: bytes) -> Sequence[Recorded]:
-        """Every record of the fact with this id."""
-        ...
-
-    def kills(self, control_next_offset: int) -> KillState | None:
-        """Control as it stood below this offset; None where control is not at hand."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +83,13 @@ Outcome: TypeAlias = Agrees | Differs | Undecided
 Decider: TypeAlias = Callable[[Any, Sources], Fact]
 
 
-class InputMissing(Exception):
-    """An input is not on the log as the decision says."""
-
-
 def redecide(fact: Fact, decision_version: int, sources: Sources) -> Outcome:
     """What comes of deciding `fact` again. Raises KeyError for a fact that is no decision."""
     versions = DECIDERS[type(fact)]
     decider = versions.get(decision_version)
     if decider is None:
+        if not decision_version:
+            return Undecided("of a version that did not record what it rests on")
         return Undecided(f"no decider for version {decision_version}, only for {sorted(versions)}")
     try:
         decided = decider(fact, sources)
@@ -131,6 +111,8 @@ def needed(fact: Fact) -> tuple[bytes, ...]:
             version = rests.settings_version
             settings = id_of_cause(SettingsChanged, fact.vault, version) if version else b""
             ids = (rests.delta.fact_id, rests.price_in.fact_id, rests.price_out.fact_id, settings)
+        case TradeSigned() | SigningRefused():
+            ids = needed_to_sign(fact)
         case _:
             ids = ()
     return tuple(found for found in ids if found)
@@ -154,11 +136,11 @@ def differences(recorded: object, decided: object, path: str = "") -> tuple[Diff
 
 def _redecide_reconciliation(fact: PortfolioReconciled | ReconciliationRefused, sources: Sources) -> Fact:
     basis = fact.basis
-    settings = _only(sources, basis.settings_fact_id, SettingsChanged)
-    ranking = _only(sources, basis.ranking_fact_id, RankingObserved)
+    settings = only(sources, basis.settings_fact_id, SettingsChanged)
+    ranking = only(sources, basis.ranking_fact_id, RankingObserved)
     prices = {}
     for seen in basis.prices:
-        price = _seen(sources, seen, ReferencePriceObserved)
+        price = seen_at(sources, seen, ReferencePriceObserved)
         prices[price.mint] = SeenPrice(seen.fact_id, price.price_pico_usd, price.decimals, seen.appended_at_ms)
     inputs = ReconciliationInputs(
         vault=fact.vault,
@@ -197,9 +179,9 @@ def _redecide_refused(fact: TradeRefused, sources: Sources) -> Fact:
 def _trade_inputs(
     vault: bytes, basis: TradeBasis, quote: Quote | QuoteRefused | None, expiry_slot: int, sources: Sources
 ) -> TradeInputs:
-    delta = _seen(sources, basis.delta, PortfolioReconciled)
+    delta = seen_at(sources, basis.delta, PortfolioReconciled)
     if basis.settings_version:
-        settings = _only(sources, id_of_cause(SettingsChanged, vault, basis.settings_version), SettingsChanged)
+        settings = only(sources, id_of_cause(SettingsChanged, vault, basis.settings_version), SettingsChanged)
         enabled = settings is not None and settings.enabled
     else:
         enabled = False
@@ -235,28 +217,7 @@ def _halt(vault: bytes, basis: TradeBasis, sources: Sources) -> tuple[Halt, str]
 def _price(sources: Sources, seen: SeenRecord) -> PriceRead | None:
     if not seen.fact_id:
         return None
-    return PriceRead(_seen(sources, seen, ReferencePriceObserved), seen.appended_at_ms)
-
-
-def _only(sources: Sources, wanted: bytes, kind: type[F]) -> F | None:
-    """The fact with this id, None for no id. Its records must agree: the id names its cause, not its content."""
-    if not wanted:
-        return None
-    found = [record.fact for record in sources.records(wanted)]
-    matching = [fact for fact in found if isinstance(fact, kind)]
-    if not matching:
-        raise InputMissing(f"{kind.__name__} {wanted.hex()} is not on the log")
-    if any(fact != matching[0] for fact in matching):
-        raise InputMissing(f"{kind.__name__} {wanted.hex()} stands on the log with two contents")
-    return matching[0]
-
-
-def _seen(sources: Sources, seen: SeenRecord, kind: type[F]) -> F:
-    """The fact of a record by its id and append time."""
-    for record in sources.records(seen.fact_id):
-        if record.appended_at_ms == seen.appended_at_ms and isinstance(record.fact, kind):
-            return record.fact
-    raise InputMissing(f"{kind.__name__} {seen.fact_id.hex()} was not appended at {seen.appended_at_ms} ms")
+    return PriceRead(seen_at(sources, seen, ReferencePriceObserved), seen.appended_at_ms)
 
 
 def _shown(value: object) -> str:
@@ -272,6 +233,8 @@ DECIDERS: Final[Mapping[type, Mapping[int, Decider]]] = {
     ReconciliationRefused: {2: _redecide_reconciliation},
     TradeIntended: {2: _redecide_intended},
     TradeRefused: {2: _redecide_refused},
+    TradeSigned: {1: redecide_signed},
+    SigningRefused: {1: redecide_signing_refused},
 }
 """Every decision fact, with the decider of each version that a log may hold."""
 
@@ -281,11 +244,9 @@ NOT_DECISIONS: Final[Mapping[type, str]] = {
     facts.SettingsChanged: "an owner's own",
     facts.ReferencePriceObserved: "seen at a price source",
     facts.ServiceStarted: "happened",
-    facts.PolicyAdopted: "happened",
+    facts.PolicyAdopted: "a policy that its operator wrote; signatures are judged by it",
     facts.ReconcileDue: "a clock ran out",
     facts.AttemptPlanned: "bytes from a venue's route and a simulation; judged by the signer's policy",
-    facts.TradeSigned: "verified by the signature itself",
-    facts.SigningRefused: "rests on the signer's policy file and ledger",
     facts.TradeSubmitted: "happened",
     facts.AttemptFailed: "seen on the chain",
     facts.TradeConfirmed: "seen on the chain",

@@ -11,29 +11,42 @@ The rules are `xorj_core.replay`; here is where the records come from.
 """
 
 import bisect
+import functools
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 from xorj.envelope.v1.envelope_pb2 import Envelope as EnvelopeMessage
 from xorj_contracts.codec import Undecodable, decode
-from xorj_core.facts import Fact, HaltState, ServiceHeartbeat
+from xorj_core.facts import Fact, HaltState, PolicyAdopted, ServiceHeartbeat, SigningRefused
 from xorj_core.facts.common import Position
 from xorj_core.keys import KeyRegistry
 from xorj_core.kill import KillState, halt_state
 from xorj_core.lease import LeaseState
-from xorj_core.replay import DECIDERS, Agrees, Difference, Differs, Recorded, Undecided, needed, redecide
+from xorj_core.policy.file import PolicyInvalid, parse_policy
+from xorj_core.policy.limits import PolicyLimits, policy_sha256
+from xorj_core.replay import DECIDERS, Agrees, Difference, Differs, Undecided, needed, redecide
+from xorj_core.replay_signing import is_refusal_by_policy
+from xorj_core.replay_sources import Recorded
 from xorj_halt.signatures import signer_of_heartbeat
+from xorj_halt.strict import verify_ed25519
 from xorj_halt.view import GuardView, read_control
 from xorj_log.reader import LogRecord
 
 INPUTS_KEPT = 100_000
 FINDINGS_LISTED = 1_000
 DECISIONS = {kind.__name__ for kind in DECIDERS}
-INPUTS = {"RankingObserved", "SettingsChanged", "ReferencePriceObserved", "PortfolioReconciled"}
-TOPICS = ("strategies", "user-settings", "prices", "portfolio-deltas", "trade-intents", "heartbeats")
+INPUTS = {
+    "RankingObserved",
+    "SettingsChanged",
+    "ReferencePriceObserved",
+    "PortfolioReconciled",
+    "TradeIntended",
+    "AttemptPlanned",
+}
+TOPICS = ("strategies", "user-settings", "prices", "portfolio-deltas", "trade-intents", "signed-txs", "heartbeats")
 
 
 class Record(NamedTuple):
@@ -49,8 +62,16 @@ class Record(NamedTuple):
     value: bytes | None
 
 
-Stored = tuple[bytes, int]
-"""A record value and its append time by the broker."""
+class Stored(NamedTuple):
+    """A record as an input: its value, when the broker appended it, and where."""
+
+    value: bytes
+    timestamp_ms: int
+    cluster_id: str
+    topic: str
+    partition: int
+    offset: int
+
 
 Lookup = Callable[[Sequence[bytes]], Awaitable[Iterable[Stored]]]
 """Every record of the facts with these ids."""
@@ -132,12 +153,19 @@ class _Sources:
     def kills(self, control_next_offset: int) -> KillState | None:
         return self.replay.controls.before(self.cluster_id, control_next_offset)
 
+    def policy(self, policy_sha256: bytes) -> PolicyLimits | None:
+        return self.replay.policies.get(policy_sha256)
+
+    def verifies(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
+        return _verifies(public_key, message, signature)
+
 
 class Replay:
     """One run over a log."""
 
-    def __init__(self, controls: Controls, lookup: Lookup) -> None:
+    def __init__(self, controls: Controls, policies: Mapping[bytes, PolicyLimits], lookup: Lookup) -> None:
         self.controls = controls
+        self.policies = policies
         self.report = ReplayReport()
         self._lookup = lookup
         self._stored: OrderedDict[bytes, list[Stored]] = OrderedDict()
@@ -153,8 +181,8 @@ class Replay:
         for _, fact, _ in decisions:
             wanted.update(dict.fromkeys(found for found in needed(fact) if found not in self._stored))
         if wanted:
-            for value, timestamp_ms in await self._lookup(tuple(wanted)):
-                self._keep(value[2:34], (value, timestamp_ms))
+            for stored in await self._lookup(tuple(wanted)):
+                self._keep(stored.value[2:34], stored)
         for record, fact, version in decisions:
             self._decide(record, fact, version)
         while len(self._stored) > INPUTS_KEPT:
@@ -175,7 +203,7 @@ class Replay:
             return
         name = envelope.type.rpartition(".")[2]
         if name in INPUTS:
-            self._keep(envelope.fact_id, (record.value or b"", record.timestamp_ms))
+            self._keep(envelope.fact_id, stored_of(record))
         if name not in DECISIONS and name != "ServiceHeartbeat":
             return
         try:
@@ -189,7 +217,9 @@ class Replay:
             self._compare_kill_state(record, fact)
         else:
             if name in INPUTS and len(self._stored[envelope.fact_id]) == 1:
-                self._decoded[envelope.fact_id] = [Recorded(fact, record.timestamp_ms)]
+                self._decoded[envelope.fact_id] = [Recorded(fact, record.timestamp_ms, _position(record))]
+            if isinstance(fact, SigningRefused) and not is_refusal_by_policy(fact):
+                return
             decisions.append((record, fact, envelope.decision_version))
 
     def _keep(self, fact_id: bytes, stored: Stored) -> None:
@@ -232,20 +262,54 @@ class Replay:
             self.report.differs(Finding(record.entry, f"kill state of {beat.instance}", _place(record), tuple(found)))
 
 
-async def replay(batches: AsyncIterator[Sequence[Record]], controls: Controls, lookup: Lookup) -> ReplayReport:
-    """Decides again everything in `batches`."""
-    run = Replay(controls, lookup)
+async def replay(
+    batches: AsyncIterator[Sequence[Record]],
+    controls: Controls,
+    policies: Mapping[bytes, PolicyLimits],
+    lookup: Lookup,
+) -> ReplayReport:
+    """Decides again everything in `batches`; `policies` by their hash."""
+    run = Replay(controls, policies, lookup)
     async for batch in batches:
         await run.take(batch)
     return run.report
 
 
 def _decoded(found: Iterable[Stored]) -> Iterable[Recorded]:
-    for value, timestamp_ms in found:
+    for stored in found:
         try:
-            yield Recorded(decode(value).fact, timestamp_ms)
+            yield Recorded(decode(stored.value).fact, stored.timestamp_ms, _position(stored))
         except Undecodable:
             continue
+
+
+def adopted_policies(observations: Iterable[Record]) -> Mapping[bytes, PolicyLimits]:
+    """The signers' policies among the observations, by hash: whoever says them, a text that has the hash is the one."""
+    found: dict[bytes, PolicyLimits] = {}
+    for record in observations:
+        try:
+            fact = decode(record.value).fact
+            if isinstance(fact, PolicyAdopted):
+                limits = parse_policy(fact.policy)
+                found[policy_sha256(limits)] = limits
+        except (Undecodable, PolicyInvalid):
+            continue  # a decision under it stays undecided, and says so
+    return found
+
+
+def stored_of(record: Record) -> Stored:
+    """The record as an input."""
+    place = (record.cluster_id, record.topic, record.partition, record.offset)
+    return Stored(record.value or b"", record.timestamp_ms, *place)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _verifies(public_key: bytes, message: bytes, signature: bytes) -> bool:
+    return verify_ed25519(public_key, message, signature)  # an owner's settings are asked for with every trade
+
+
+def _position(at: Record | Stored) -> Position:
+    return Position(at.cluster_id, at.topic, at.partition, at.offset)
 
 
 def _place(record: Record) -> str:

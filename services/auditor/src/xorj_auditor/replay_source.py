@@ -6,7 +6,7 @@ from typing import Any
 from xorj_core.audit_chain import AuditEntry, EntryKind, decode_headers
 from xorj_core.keys import KeyRegistry
 
-from xorj_auditor.replay import TOPICS, Controls, Record, ReplayReport, Stored, replay
+from xorj_auditor.replay import TOPICS, Controls, Record, ReplayReport, Stored, adopted_policies, replay, stored_of
 
 CHUNK = 2_000
 _COLUMNS = "entry_index, cluster_id, topic, partition_no, first_offset, timestamp_ms, headers, value"
@@ -16,8 +16,11 @@ WHERE entry_index >= $1 AND entry_index < $2 AND kind = 1 AND topic = ANY($3) OR
 _CONTROL = f"""
 SELECT {_COLUMNS} FROM audit_entries
 WHERE topic = 'control' AND partition_no = 0 AND kind = 1 ORDER BY entry_index"""  # noqa: S608
+_OBSERVATIONS = f"""
+SELECT {_COLUMNS} FROM audit_entries
+WHERE topic = 'observations' AND kind = 1 AND position('PolicyAdopted'::bytea IN value) > 0"""  # noqa: S608
 _FACTS = r"""
-SELECT value, timestamp_ms FROM audit_entries
+SELECT value, timestamp_ms, cluster_id, topic, partition_no, first_offset FROM audit_entries
 WHERE kind = 1 AND substring(value from 1 for 2) = '\x0a20'::bytea AND substring(value from 3 for 8) = ANY($1)"""
 
 Progress = Callable[[int, int], None]
@@ -28,11 +31,12 @@ async def replay_database(
 ) -> ReplayReport:
     """Replays the entries from `start` to, not including, `end`. Raises asyncpg's errors."""
     controls = Controls(registry, [_record(row) for row in await connection.fetch(_CONTROL)])
+    policies = adopted_policies([_record(row) for row in await connection.fetch(_OBSERVATIONS)])
 
     async def lookup(fact_ids: Sequence[bytes]) -> Iterable[Stored]:
         wanted = set(fact_ids)
         rows = await connection.fetch(_FACTS, [fact_id[:8] for fact_id in fact_ids])
-        return [(bytes(row[0]), row[1]) for row in rows if bytes(row[0][2:34]) in wanted]
+        return [Stored(*row) for row in rows if row[0][2:34] in wanted]
 
     async def batches() -> AsyncIterator[Sequence[Record]]:
         # Ranges of indexes, not a cursor: lookups use the same connection between them.
@@ -43,7 +47,7 @@ async def replay_database(
             if on_progress is not None:
                 on_progress(until - start, end - start)
 
-    return await replay(batches(), controls, lookup)
+    return await replay(batches(), controls, policies, lookup)
 
 
 async def replay_entries(entries: Sequence[AuditEntry], registry: KeyRegistry) -> ReplayReport:
@@ -52,7 +56,7 @@ async def replay_entries(entries: Sequence[AuditEntry], registry: KeyRegistry) -
     stored: dict[bytes, list[Stored]] = {}
     for record in records:
         if record.value is not None and record.value[:2] == b"\n ":
-            stored.setdefault(record.value[2:34], []).append((record.value, record.timestamp_ms))
+            stored.setdefault(record.value[2:34], []).append(stored_of(record))
 
     async def lookup(fact_ids: Sequence[bytes]) -> Iterable[Stored]:
         return [one for fact_id in fact_ids for one in stored.get(fact_id, ())]
@@ -63,7 +67,8 @@ async def replay_entries(entries: Sequence[AuditEntry], registry: KeyRegistry) -
             yield chosen[begin : begin + CHUNK]
 
     controls = Controls(registry, [record for record in records if record.topic == "control"])
-    return await replay(batches(), controls, lookup)
+    policies = adopted_policies(record for record in records if record.topic == "observations")
+    return await replay(batches(), controls, policies, lookup)
 
 
 def _record(row: Any) -> Record:

@@ -17,11 +17,10 @@ from xorj_core.facts import ReferencePriceObserved, SettingsChanged, TradeExpire
 from xorj_core.facts.common import Position
 from xorj_core.owner_settings import Deployment, has_owner_signed
 from xorj_core.policy.decide import SeenPrice
+from xorj_halt.strict import verify_ed25519
 from xorj_log.inbox import FactRecord, Inbox, Incoming
 from xorj_log.reader import LogReader
 from xorj_log.writer import LogWriter
-
-from xorj_signer.verification import verify_ed25519
 
 TOPICS = ("prices", "user-settings", "confirmations")
 PRICES_KEPT = 20_000
@@ -48,6 +47,11 @@ class Knowledge:
         self._prices: OrderedDict[bytes, SeenPrice] = OrderedDict()
         self._expired: dict[bytes, tuple[int, dict[bytes, Expiry]]] = {}
         self._changed = asyncio.Condition()
+
+    @property
+    def genesis_hash(self) -> bytes:
+        """Of the cluster for which owners must have signed their settings; 32 bytes."""
+        return self._deployment.genesis_hash
 
     def settings(self, vault: bytes) -> SettingsChanged | None:
         """The vault's settings; None if there are none or its vault is frozen."""

@@ -14,6 +14,7 @@ from typing import Protocol, TypeAlias
 import structlog
 from xorj_core.facts import Fact, TradeSigned
 from xorj_core.facts.common import Position
+from xorj_core.policy.decide import DECISION_VERSION
 from xorj_log.writer import PublishUnknown
 
 from xorj_signer.ledger import LEDGER_FAULTS, Ledger, StoredSignature
@@ -32,7 +33,9 @@ _Key: TypeAlias = tuple[bytes, int]
 class Writer(Protocol):
     """What publishing needs of the log (`xorj_log.writer.LogWriter`)."""
 
-    async def publish(self, fact: Fact, *, causation: Sequence[bytes] = (), traceparent: str = "") -> Position: ...
+    async def publish(
+        self, fact: Fact, *, causation: Sequence[bytes] = (), traceparent: str = "", decision_version: int = 0
+    ) -> Position: ...
 
 
 class Publisher:
@@ -94,7 +97,9 @@ class Publisher:
             await asyncio.sleep(period_s)
 
     async def _publish(self, key: _Key, fact: TradeSigned, causation: Sequence[bytes], traceparent: str) -> Position:
-        position = await self._writer.publish(fact, causation=causation, traceparent=traceparent)
+        position = await self._writer.publish(
+            fact, causation=causation, traceparent=traceparent, decision_version=DECISION_VERSION
+        )
         self._known[key] = position
         if len(self._known) > REMEMBERED_MAX:
             self._known.popitem(last=False)

@@ -18,6 +18,7 @@ import structlog
 from xorj_core.facts import SigningBasis, SigningRefused
 from xorj_core.facts.common import Position
 from xorj_core.facts.signed_txs import SigningRefusedReason as Reason
+from xorj_core.policy.decide import DECISION_VERSION, REFUSAL_DETAIL_MAX
 from xorj_log.writer import PublishUnknown, RecordTooLarge
 
 from xorj_signer.metrics import REFUSED
@@ -25,7 +26,6 @@ from xorj_signer.outbox import Writer
 
 PERIOD_S: Final = 1.0
 BURST_MAX: Final = 50
-DETAIL_MAX: Final = 300
 NOWHERE: Final = Position()
 NOTHING: Final = SigningBasis()
 
@@ -120,7 +120,7 @@ class Refusals:
             vault=refusal.vault,
             attempt=refusal.attempt,
             reason=refusal.reason,
-            detail=refusal.detail[:DETAIL_MAX],
+            detail=refusal.detail[:REFUSAL_DETAIL_MAX],
             caller=refusal.caller,
             attempt_position=refusal.attempt_position,
             refused_at_us=time.time_ns() // 1000,
@@ -129,7 +129,12 @@ class Refusals:
             intent_position=refusal.intent_position,
         )
         try:
-            await self._writer.publish(fact, causation=refusal.causation, traceparent=refusal.traceparent)
+            await self._writer.publish(
+                fact,
+                causation=refusal.causation,
+                traceparent=refusal.traceparent,
+                decision_version=DECISION_VERSION,
+            )
         except (PublishUnknown, RecordTooLarge) as error:
             log.warning("refusal_not_published", reason=refusal.reason.name, error=str(error))
             self._gather(refusal)

@@ -11,7 +11,7 @@
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 from aiokafka.errors import KafkaError
@@ -100,7 +100,7 @@ class Course:
     """How far a request has come; a refusal tells as much as is known then."""
 
     found: Found | None = None
-    inputs: SigningInputs | None = None
+    basis: SigningBasis = field(default_factory=SigningBasis)
 
 
 Outcome: TypeAlias = SignedTrade | Denied
@@ -141,7 +141,7 @@ class Signing:
         except PublishUnknown as error:
             outcome = Denied(Reason.LOG_UNAVAILABLE, str(error))
         if isinstance(outcome, Denied):
-            await self.refusals.tell(_refusal(request, course, outcome, self.limits), request.patience_s())
+            await self.refusals.tell(_refusal(request, course, outcome), request.patience_s())
         return outcome
 
     async def _sign_found(self, request: SigningRequest, found: Found, course: Course) -> Outcome:
@@ -156,7 +156,8 @@ class Signing:
         await self.knowledge.wait_for_prices((intent.price_in_fact_id, intent.price_out_fact_id), request.patience_s())
         if self._expiry(intent.vault, intent.trade_seq, intent.intent_id):
             return Denied(Reason.SEQUENCE_TAKEN, "the intent has expired")
-        inputs = course.inputs = self._inputs(found)
+        inputs = self._inputs(found)
+        course.basis = _basis(inputs, self.limits, self.knowledge.genesis_hash)
         decision = decide_signing(inputs, self.limits)
         if isinstance(decision, Denied):
             return decision
@@ -169,7 +170,7 @@ class Signing:
             signature = await sign_checked(self.key, plan.message, request.patience_s())
             if halted := self._halted(intent.vault):
                 return halted
-            stored = await self.ledger.complete(self._fact(request, inputs, signature, message_sha256))
+            stored = await self.ledger.complete(self._fact(request, inputs, course.basis, signature, message_sha256))
         elif halted := self._halted(intent.vault):
             return halted
         position = await self.publisher.publish(stored, found.fact_ids, request.traceparent)
@@ -249,7 +250,12 @@ class Signing:
         )
 
     def _fact(
-        self, request: SigningRequest, inputs: SigningInputs, signature: bytes, message_sha256: bytes
+        self,
+        request: SigningRequest,
+        inputs: SigningInputs,
+        basis: SigningBasis,
+        signature: bytes,
+        message_sha256: bytes,
     ) -> TradeSigned:
         intent, plan = inputs.intent, inputs.plan
         return TradeSigned(
@@ -267,11 +273,11 @@ class Signing:
             attempt_position=request.attempt,
             control_offset=self.guard.control_next_offset,
             signed_at_us=time.time_ns() // 1000,
-            basis=_basis(inputs, self.limits),
+            basis=basis,
         )
 
 
-def _refusal(request: SigningRequest, course: Course, denied: Denied, limits: PolicyLimits) -> Refusal:
+def _refusal(request: SigningRequest, course: Course, denied: Denied) -> Refusal:
     """The refusal with what is known of the attempt: only what records say, never what the caller claims."""
     refusal = Refusal(
         caller=request.caller,
@@ -291,11 +297,11 @@ def _refusal(request: SigningRequest, course: Course, denied: Denied, limits: Po
         attempt=plan.attempt,
         causation=(course.found.plan_fact_id,),
         traceparent=request.traceparent,
-        basis=SigningBasis() if course.inputs is None else _basis(course.inputs, limits),
+        basis=course.basis,
     )
 
 
-def _basis(inputs: SigningInputs, limits: PolicyLimits) -> SigningBasis:
+def _basis(inputs: SigningInputs, limits: PolicyLimits, genesis_hash: bytes) -> SigningBasis:
     """All that the decision rests on and the attempt's own records do not say."""
     return SigningBasis(
         settings_fact_id=b"" if inputs.settings is None else fact_id(inputs.settings),
@@ -304,6 +310,7 @@ def _basis(inputs: SigningInputs, limits: PolicyLimits) -> SigningBasis:
         now_ms=inputs.now_ms,
         bot_authority=inputs.bot_authority,
         policy_sha256=policy_sha256(limits),
+        genesis_hash=genesis_hash,
     )
 
 

@@ -52,6 +52,7 @@ class SigningBasis:
     now_ms: int = 0  # newest append time of the broker that the signer had seen
     bot_authority: bytes = b""
     policy_sha256: bytes = b""
+    genesis_hash: bytes = b""  # of the cluster for which owners sign their settings
 
 
 @dataclass(frozen=True, slots=True)

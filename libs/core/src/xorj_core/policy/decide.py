@@ -6,7 +6,7 @@
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from xorj_core.facts.signed_txs import SigningRefusedReason as Reason
 from xorj_core.facts.trade_intents import AttemptPlanned, TradeIntended
@@ -15,7 +15,22 @@ from xorj_core.policy.case import Case, Denied, Missing, Record, SeenPrice, read
 from xorj_core.policy.limits import PolicyLimits
 from xorj_core.policy.rules import RULES, Rule, fee_lamports, trade_value_micro_usd
 
-__all__ = ["Approved", "Decision", "Denied", "SeenPrice", "SigningInputs", "decide_signing", "explain"]
+__all__ = [
+    "DECISION_VERSION",
+    "REFUSAL_DETAIL_MAX",
+    "Approved",
+    "Decision",
+    "Denied",
+    "SeenPrice",
+    "SigningInputs",
+    "decide_signing",
+    "explain",
+]
+
+DECISION_VERSION: Final = 1
+"""Stands in each TradeSigned and SigningRefused. A change of any rule is a new one, and replay keeps the old rules."""
+REFUSAL_DETAIL_MAX: Final = 300
+"""Characters of a refusal's detail that its fact holds."""
 
 _MISSING = {
     Record.INTENT: Reason.RECORD_NOT_FOUND,

@@ -30,9 +30,10 @@ from azure.keyvault.keys import KeyClient, KeyCurveName, KeyOperation, KeyVaultK
 from azure.keyvault.keys.crypto import CryptographyClient, SignatureAlgorithm, SignResult
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicNumbers
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from xorj_halt.strict import SIGNATURE_BYTES
 
 from xorj_signer.providers import CALL_S_MAX, CONNECT_S_MAX, KeyKind, ProviderFailed, ProviderFault
-from xorj_signer.verification import SIGNATURE_BYTES, low_s
+from xorj_signer.verification import low_s
 
 CALLS_AT_ONCE_MAX = 16
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")

@@ -10,10 +10,11 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from xorj_core.facts.signed_txs import SigningRefusedReason as Reason
+from xorj_halt.strict import SIGNATURE_BYTES
 
 from xorj_signer.providers import CALL_S_MAX, KeyKind, KeyProvider, ProviderFailed, ProviderFault
 from xorj_signer.providers.addresses import public_key_text
-from xorj_signer.verification import SIGNATURE_BYTES, verifies
+from xorj_signer.verification import verifies
 
 T = TypeVar("T")
 
