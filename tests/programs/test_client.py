@@ -1,5 +1,6 @@
 """The client says what the program and its published interface say."""
 
+import base64
 import hashlib
 import json
 import math
@@ -16,6 +17,7 @@ from solders.pubkey import Pubkey
 from xorj_core.policy import trade_instruction
 from xorj_core.solana_message import Account as CoreAccount
 from xorj_solana import cpmm, vault
+from xorj_solana.programs import LOCAL_CPMM_PROGRAM
 from xorj_solana.tokens import MalformedAccount, parse_mint, parse_token_account
 from xorj_solana.vault.accounts import CONFIG_LEN, VAULT_LEN
 
@@ -238,8 +240,26 @@ def test_an_event_of_another_program_is_not_taken_for_the_vaults() -> None:
     assert vault.find_trade_executed(logs, PROGRAM) is not None
     assert vault.find_trade_executed(logs, Pubkey.new_unique()) is None
     line = next(line for line in logs if line.startswith("Program data: "))
-    inside = [f"Program {PROGRAM} invoke [1]", "Program other invoke [2]", line, "Program other success"]
-    assert vault.find_trade_executed([*inside, f"Program {PROGRAM} success"], PROGRAM) is None
+    other, end = Pubkey.new_unique(), f"Program {PROGRAM} success"
+    inside = [f"Program {PROGRAM} invoke [1]", f"Program {other} invoke [2]", line, f"Program {other} success"]
+    assert vault.find_trade_executed([*inside, end], PROGRAM) is None
+    assert vault.find_trade_executed([*inside, line, end], PROGRAM) is not None
+
+
+SAID = ("success", "failed: 1", f"invoke [{PROGRAM}]", f"{PROGRAM} invoke [1]", "success\n", "\nProgram x success",
+        f"Program {PROGRAM} invoke [1]", "Program data: AAAA")  # fmt: skip
+
+
+@pytest.mark.parametrize("said", SAID)
+@pytest.mark.parametrize("kind", ["log", "return", "data"])
+def test_a_program_does_not_talk_itself_off_the_stack_to_forge_an_event(kind: str, said: str) -> None:
+    """What a hostile swap writes into the log reads "Program log: ...", whatever it writes."""
+    world = trading_world()
+    logs = world.send_message(world.plan(world.order(TOKEN, 1), world.swap(TOKEN)), [world.bot]).logs()
+    forged = base64.b64encode(vault.events.TRADE_EXECUTED_DISCRIMINATOR + bytes(160)).decode()
+    at = next(at for at, line in enumerate(logs) if line.startswith(f"Program {LOCAL_CPMM_PROGRAM} invoke"))
+    attacked = [*logs[: at + 1], f"Program {kind}: {said}", f"Program data: {forged}", *logs[at + 1 :]]
+    assert list(vault.find_events(attacked, PROGRAM)) == list(vault.find_events(logs, PROGRAM))
 
 
 def test_quotes_agree_with_the_pool_at_the_edges() -> None:

@@ -7,6 +7,7 @@
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +18,9 @@ from xorj_solana.vault.accounts import Limits
 from xorj_solana.vault.changes import CHANGE_LEN, Change, InvalidChange, parse_change
 
 _PREFIX: Final = "Program data: "
+# Addresses, so that what a program says itself ("Program log: success") is never taken for the runtime's word.
+_CALLED: Final = re.compile(r"Program ([1-9A-HJ-NP-Za-km-z]{32,44}) invoke \[\d+\]")
+_ENDED: Final = re.compile(r"Program ([1-9A-HJ-NP-Za-km-z]{32,44}) (?:success|failed: .*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,10 +303,9 @@ def find_events(logs: Iterable[str], program: Pubkey) -> Iterator[Event]:
     """The events that `program` itself logged, whatever the programs it called logged in between."""
     stack: list[str] = []
     for line in logs:
-        words = line.split()
-        if len(words) >= 3 and words[0] == "Program" and words[2] == "invoke":
-            stack.append(words[1])
-        elif len(words) >= 3 and words[0] == "Program" and words[2] in ("success", "failed:") and stack:
+        if called := _CALLED.fullmatch(line):
+            stack.append(called[1])
+        elif (ended := _ENDED.fullmatch(line)) and stack and stack[-1] == ended[1]:
             stack.pop()
         elif line.startswith(_PREFIX) and stack and stack[-1] == str(program):
             try:
