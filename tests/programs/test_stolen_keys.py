@@ -2,7 +2,7 @@
 
 1. Bot authority: of each mint, at most the owner's turnover limit in any stretch of one window; never a withdrawal.
 2. Guardian: trading stops, for everybody and for as long as it takes to replace it, two delays at most; no funds move.
-3. Admin: nothing for one delay, two when the guardian objects; then what a bot authority can, in enabled vaults only.
+3. Admin: nothing for one delay, two when the guardian objects, three when it pauses as well; then what a bot authority can, in enabled vaults only.
 4. Upgrade authority: everything, by another program; nothing by this one.
 5. Fee payer: its own lamports.
 Throughout all of them but 4 the owner withdraws and disables.
@@ -222,6 +222,31 @@ def test_a_stolen_admin_key_achieves_nothing_for_two_delays_when_the_guardian_ob
     pass_time(world, 1)
     for change in wanted:
         world.send([vault.apply(PROGRAM, change=change)], [world.admin])
+
+
+def test_a_stolen_admin_key_needs_a_third_delay_when_the_guardian_pauses_as_well() -> None:
+    world = plundered_world()
+    admin, thief = world.admin.pubkey(), new_keypair(world.svm, "thief's bot")
+    change = vault.AddBotAuthority(thief.pubkey())
+    schedule = vault.schedule(PROGRAM, admin=admin, change=change)
+    resume = vault.set_paused(PROGRAM, authority=admin, paused=False)
+    world.send([schedule], [world.admin])
+    pass_time(world, DELAY_S)
+    world.send([vault.cancel(PROGRAM, authority=world.guardian.pubkey(), change=change)], [world.guardian])
+    world.send([schedule], [world.admin])
+    world.send([vault.set_paused(PROGRAM, authority=world.guardian.pubkey(), paused=True)], [world.guardian])
+    pass_time(world, DELAY_S)
+    attack_with(world, resume, [world.admin], VaultError.UNPAUSE_LOCKED)
+    world.send([vault.apply(PROGRAM, change=change)], [world.admin])
+    attack_with(world, resume, [world.admin], VaultError.UNPAUSE_LOCKED)
+    unpause = vault.Unpause(world.config().changes)
+    world.send([vault.schedule(PROGRAM, admin=admin, change=unpause)], [world.admin])
+    pass_time(world, DELAY_S - 1)
+    attack_with(world, vault.apply(PROGRAM, change=unpause), [world.admin], VaultError.NOT_DUE)
+    assert not plunder(world, TOKEN, signer=thief)
+    pass_time(world, 1)
+    world.send([vault.apply(PROGRAM, change=unpause)], [world.admin])
+    assert plunder(world, TOKEN, signer=thief)
 
 
 def test_a_stolen_admin_key_that_has_waited_takes_what_a_bot_key_takes_from_enabled_vaults_only() -> None:
