@@ -10,10 +10,12 @@ from xorj_auditor.checkpoints import log_keys
 from xorj_auditor.export import ExportRefused, Header, StoredNote, open_export, read_export, verify_export
 from xorj_auditor.replay import ReplayReport
 from xorj_auditor.replay_source import replay_entries
+from xorj_contracts.codec import decode
 from xorj_core.audit_chain import AuditEntry
+from xorj_core.facts import AttemptPlanned
 
 HISTORIES = Path(__file__).parents[1] / "histories"
-MUST_AGREE = ["three-trades.jsonl.gz", "killed.jsonl.gz"]
+MUST_AGREE = ["three-trades.jsonl.gz", "killed.jsonl.gz", "signatures.jsonl.gz"]
 BEFORE_SIGNATURES_SAID_WHY = {"three-trades.jsonl.gz", "killed.jsonl.gz"}
 MUST_FAIL = "forged-minimum.jsonl.gz"
 BYTES_MAX = 200 * 1024
@@ -88,3 +90,21 @@ def test_a_broken_line_is_refused_with_its_number(tmp_path: Path) -> None:
         file.write_text("".join([*lines[:3], broken + "\n", *lines[3:]]))
         with file.open() as opened, pytest.raises(ExportRefused, match="line 4"):
             list(read_export(opened)[1])
+
+
+async def test_a_signature_over_what_the_policy_refuses_is_found() -> None:
+    """In the plan of the first signature, the blockhash beside the bytes is another one."""
+    header, items = read("signatures.jsonl.gz")
+    entries = [item for item in items if isinstance(item, AuditEntry)]
+    at = next(at for at, entry in enumerate(entries) if b"AttemptPlanned" in (entry.value or b""))
+    value = entries[at].value
+    assert value is not None
+    plan = decode(value).fact
+    assert isinstance(plan, AttemptPlanned)
+    # The blockhash stands twice: in the message, and beside it.
+    head, _, tail = value.rpartition(plan.blockhash)
+    entries[at] = entries[at]._replace(value=head + bytes(32) + tail)
+    report = await replay_entries(entries, header.registry)
+    (finding,) = report.differences
+    assert finding.kind == "TradeSigned"
+    assert finding.reason == "its inputs give SigningRefused"
