@@ -2,7 +2,8 @@
 
 1. Bot authority: of each mint, at most the owner's turnover limit in any stretch of one window; never a withdrawal.
 2. Guardian: trading stops, for everybody and for as long as it takes to replace it, two delays at most; no funds move.
-3. Admin: nothing for one delay, two when the guardian objects, three when it pauses as well; then what a bot authority can, in enabled vaults only.
+3. Admin: nothing for one delay, two when the guardian objects, three when it pauses as well; then what a bot authority
+   can, in enabled vaults only.
 4. Upgrade authority: everything, by another program; nothing by this one.
 5. Fee payer: its own lamports.
 Throughout all of them but 4 the owner withdraws and disables.
