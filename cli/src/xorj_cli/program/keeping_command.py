@@ -138,7 +138,10 @@ def pause_command(
 def unpause_command(
     key: SignerKey, rpc: Rpc = None, genesis: Genesis = None, program: ProgramId = None, as_json: Json = False
 ) -> None:
-    """Let trades go on, as the admin. After additions since the pause it is scheduled: `schedule unpause`."""
+    """Let trades go on, as the admin.
+
+    After additions since the pause it is scheduled: `schedule unpause`. Not while an addition or a shorter delay waits.
+    """
     _keep(Where(rpc, genesis, program), KeepWish(Act.UNPAUSE, key), as_json=as_json)
 
 
