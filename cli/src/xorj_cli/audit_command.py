@@ -12,7 +12,7 @@ import typer
 
 from xorj_cli.audit import show_verify, verify_audit, verify_file
 from xorj_cli.audit_files import export_log, restore_log, show_export, show_restore, show_tail, tail
-from xorj_cli.audit_place import PlaceOptions, audit_place
+from xorj_cli.audit_place import PlaceOptions, audit_place, refuse_empty_range
 from xorj_cli.audit_proofs import consistency, evidence, prove, show_consistency, show_evidence, show_proof
 from xorj_cli.audit_replay import replay_audit, replay_file, show_replay
 from xorj_cli.output import STOPPED, Exit, Failure, fail, print_json
@@ -54,6 +54,7 @@ def verify_command(
     async def verb() -> tuple[Body, Exit]:
         if file is not None:
             return await verify_file(context.obj, file)
+        refuse_empty_range(start, end)
         place = audit_place(context.obj)
         return await verify_audit(place, show_progress=not as_json, start=start, end=end, against=against, jobs=jobs)
 
@@ -69,6 +70,7 @@ def replay_command(
     async def verb() -> tuple[Body, Exit]:
         if file is not None:
             return await replay_file(context.obj, file)
+        refuse_empty_range(start, end)
         return await replay_audit(audit_place(context.obj), start, end, show_progress=not as_json)
 
     _run(verb, show_replay, as_json=as_json)

@@ -101,3 +101,10 @@ def unreachable(error: Exception) -> Failure:
     """The failure of a database that does not answer."""
     hint = "is the world running? `xorj status` tells"
     return Failure("database_unreachable", f"audit database: {type(error).__name__}: {error}", hint)
+
+
+def refuse_empty_range(start: int, end: int | None) -> None:
+    """Raises Failure for a range that holds no entry: nothing can be said of it, least of all that it is intact."""
+    if end is not None and end <= start:
+        text = f"--from {start} --to {end} holds no entry"
+        raise Failure("usage", text, "--to is the entry after the last", Exit.USAGE)

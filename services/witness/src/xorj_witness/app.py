@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -88,7 +89,10 @@ class Witness:
             )
         checkpoint = request.signed.checkpoint
         if refusal is not None:
-            _log.warning("witness.refused", origin=checkpoint.origin, size=checkpoint.size, why=refusal.detail)
+            # Whoever asks for the first time learns so what has been seen; any other refusal is news, a fork above all.
+            only_asked = refusal.status is Status.CONFLICT and seen is not None and seen.size != request.old_size
+            level = logging.INFO if only_asked else logging.WARNING
+            _log.log(level, "witness.refused", origin=checkpoint.origin, size=checkpoint.size, why=refusal.detail)
             return _refused(refusal, seen)
         return PlainTextResponse(self._cosign(request.signed).line() + "\n")
 
