@@ -25,7 +25,7 @@ from tests.auditor.real_log import RealLog, real_database
 from tests.auditor.test_histories import HISTORIES, read
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-NAME = "three-trades.jsonl.gz"
+NAME = "signatures.jsonl.gz"
 HEADER, ITEMS = read(NAME)
 KEYS = log_keys(HEADER.origin, HEADER.registry)
 
