@@ -44,6 +44,8 @@ SWITCH_INTERVAL_S = 0.0005
 VERIFY_EVERY_NS = 40_000_000
 """While nobody waits for cover, newer audit heartbeats are verified only this often: the lease needs no more."""
 PENDING_MAX = 16
+REST_S = 0.01
+"""While nobody waits for cover, heartbeats are read together, at most this often; a kill is heard so much later."""
 ACKNOWLEDGED_MAX = 16
 
 _log = logging.getLogger("xorj_halt.guard")
@@ -94,6 +96,7 @@ class Guard:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = threading.Event()
         self._wake_beat: asyncio.Event | None = None
+        self._wanted: asyncio.Event | None = None
         self._main_task: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name="guard", daemon=True)
 
@@ -158,7 +161,7 @@ class Guard:
             if self._all_covered(waiter.positions) or loop is None:
                 return self._all_covered(waiter.positions)
             with contextlib.suppress(RuntimeError):  # the guard's loop has ended: nothing more will be covered
-                loop.call_soon_threadsafe(self._verify_pending)
+                loop.call_soon_threadsafe(self._hurry)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await waiter.reached.wait()
@@ -181,7 +184,7 @@ class Guard:
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._main_task = asyncio.current_task()
-        self._wake_beat = asyncio.Event()
+        self._wake_beat, self._wanted = asyncio.Event(), asyncio.Event()
         with contextlib.suppress(asyncio.CancelledError):  # how `stop` ends it
             while not self._stopping.is_set():
                 try:
@@ -224,6 +227,23 @@ class Guard:
                     self._pending = [*self._pending[-(PENDING_MAX - 1) :], record]
             if self._waiters or lease_clock_ns() - self._verified_ns >= VERIFY_EVERY_NS:
                 self._verify_pending()
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Let heartbeats gather, unless someone waits for what they say."""
+        wanted = self._wanted
+        if wanted is None or not self._pending:
+            return
+        wanted.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0 if self._waiters else REST_S):
+                await wanted.wait()
+
+    def _hurry(self) -> None:
+        """Someone waits for cover: look at what is here, and read what comes."""
+        self._verify_pending()
+        if self._wanted is not None:
+            self._wanted.set()
 
     def _hear(self, record: LogRecord) -> None:
         """Obey a record of control, and acknowledge at once what it stops."""

@@ -38,12 +38,17 @@ class RecordTooLarge(ValueError):
 
 
 class LogWriter:
-    """The one producer of a service instance. `producer` names it in every envelope."""
+    """The one producer of a service instance. `producer` names it in every envelope.
 
-    def __init__(self, connection: KafkaConnection, producer: str, build: str) -> None:
+    `pace_ms`: how soon one request to the broker may follow another; what is published meanwhile goes in one. A fact
+    that comes when nothing was sent lately goes at once.
+    """
+
+    def __init__(self, connection: KafkaConnection, producer: str, build: str, *, pace_ms: int = 0) -> None:
         self._connection = connection
         self._name = producer
         self._build = build
+        self._pace_ms = pace_ms
         self._producer: Any = None
         self._starting = asyncio.Lock()
         self.cluster_id = ""
@@ -106,7 +111,7 @@ class LogWriter:
                     **self._connection.client_options(),
                     acks="all",
                     enable_idempotence=True,
-                    linger_ms=0,
+                    linger_ms=self._pace_ms,  # the client waits after a request, not before it
                     max_request_size=2 * RECORD_BYTES_MAX,
                 )
                 await producer.start()

@@ -24,10 +24,19 @@ from xorj_signer.book import AuditedExpiry, Expiries, Reservation, Reserved, Sto
 __all__ = ["LEDGER_FAULTS", "AuditedExpiry", "Expiries", "Ledger", "Reservation", "Reserved", "StoredSignature"]
 
 BATCH_MAX = 256
+GATHER_S = 0.003
+"""While several ask at a time, a batch with fewer than the last one waits so long for more; one alone never waits."""
 _CONNECTIONS_MAX = 4
 _COMMAND_S_MAX = 5.0
-_CONNECTION_SETTINGS = {"synchronous_commit": "on", "application_name": "xorj-signer", "enable_seqscan": "off"}
-"""Every statement goes by an index, whatever the planner believes of tables that were empty a minute ago."""
+_CONNECTION_SETTINGS = {
+    "synchronous_commit": "on",
+    "application_name": "xorj-signer",
+    "enable_seqscan": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+}
+"""Every statement goes by an index, whatever the planner believes of tables that were empty a minute ago; so a plan
+is made once, and compiled never."""
 
 LEDGER_FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 """What is raised when the database cannot answer; a client whose server dies within a COMMIT calls it internal."""
@@ -132,10 +141,14 @@ class Ledger:
         return await ask.verdict
 
     async def _commit_for_ever(self) -> None:
+        last = 0
         while True:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
+                if len(self._waiting) < last:
+                    await asyncio.sleep(GATHER_S)
+                last = len(self._waiting)
                 batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
                 try:
                     await self._settle(batch)
