@@ -5,6 +5,7 @@
 3. It names the cluster and the vault, whose address depends on program and owner: it holds nowhere else.
 """
 
+import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ def has_owner_signed(settings: SettingsChanged, deployment: Deployment, verify: 
     )
 
 
+@functools.lru_cache(maxsize=4096)  # asked for again with every trade of the vault, and base58 is slow
 def settings_statement(settings: SettingsChanged, genesis_hash: bytes) -> bytes:
     """The UTF-8 text that the owner's Ed25519 key signs; `genesis_hash` is the cluster's, 32 bytes."""
     lines = [
@@ -56,6 +58,7 @@ def settings_statement(settings: SettingsChanged, genesis_hash: bytes) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
+@functools.lru_cache(maxsize=4096)
 def is_vault_of(vault: bytes, owner: bytes, vault_program: bytes) -> bool:
     """Whether `vault` is derived from ("vault", owner) by the program, with any bump seed (Solana, derived addresses).
 
