@@ -26,9 +26,13 @@ _INTENTS = """
 SELECT i.intent_id, i.vault, i.trade_seq, i.expired_fact_id IS NULL AS living
   FROM unnest($1::bytea[]) wanted (intent_id) JOIN intent i USING (intent_id)
  UNION
-SELECT i.intent_id, i.vault, i.trade_seq, true
-  FROM unnest($2::bytea[], $3::bigint[]) wanted (vault, trade_seq) JOIN intent i USING (vault, trade_seq)
- WHERE i.expired_fact_id IS NULL"""
+SELECT holder.intent_id, wanted.vault, wanted.trade_seq, true
+  FROM unnest($2::bytea[], $3::bigint[]) wanted (vault, trade_seq)
+ CROSS JOIN LATERAL (
+       SELECT i.intent_id FROM intent i
+        WHERE (i.vault, i.trade_seq) = (wanted.vault, wanted.trade_seq) AND i.expired_fact_id IS NULL LIMIT 1) holder"""
+"""At most one living intent holds a sequence (a unique index). It is looked up for each: the planner believes that few
+intents live, and a plain join reads all of them for every batch."""
 
 _ATTEMPTS = "SELECT a.* FROM unnest($1::bytea[]) wanted (intent_id) JOIN attempt a USING (intent_id)"
 
