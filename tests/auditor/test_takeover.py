@@ -103,6 +103,9 @@ async def test_a_stalled_writer_is_deposed_within_five_seconds_and_can_write_no_
 async def test_without_a_witness_nobody_takes_over_and_with_it_somebody_does(
     world: World, witness: LocalWitness
 ) -> None:
+    for name in ("one", "two"):
+        if not world.supervisor.running(name):
+            await world.start_service(auditor(world, witness, name))
     world.kill("witness")
     world.kill("one")
     async with asyncio.timeout(20):
