@@ -31,7 +31,7 @@ from xorj_log.reader import LogReader
 from xorj_log.writer import LogWriter
 
 from tests.executor.faulty_rpc import FaultyRpc
-from tests.worlds import connection_of
+from tests.worlds import connection_of, reachable
 
 DEADLINE_S = 40.0
 WATCHED = ("trade-intents", "signed-txs", "confirmations", "dead-letters")
@@ -185,8 +185,7 @@ class Stage:
 @asynccontextmanager
 async def staged(directory: Path, **service_env: dict[str, str]) -> AsyncIterator[Stage]:
     """A world with a stage; prices flow."""
-    for folder in (directory, *directory.parents[:2]):
-        folder.chmod(folder.stat().st_mode | 0o011)
+    reachable(directory)
     options = TradingOptions(
         world=WorldOptions(directory=directory),
         market_tick_ms=3_600_000,

@@ -67,6 +67,10 @@ def told_to(pid: int) -> tuple[dict[str, str], str]:
     return dict(item.split("=", 1) for item in environment if "=" in item), process.joinpath("cmdline").read_text()
 
 
+KEY_FILES = {"XORJ_SIGNER_PKCS11_PIN_FILE", "XORJ_SIGNER_KEY_FILE"}
+"""Of these the world's provider has one: the PIN of a token, or a seed where there is no SoftHSM."""
+
+
 async def test_the_process_is_told_no_secret_but_its_own(running: Running) -> None:
     """By environment or argument it is told none at all; the files it is told of are its own, or no secret."""
     world = running.world
@@ -74,14 +78,14 @@ async def test_the_process_is_told_no_secret_but_its_own(running: Running) -> No
     told, arguments = told_to(pid)
     databases = world.database.dsn_files
     seeds = [key.seed_file for key in world.keys.keys]
-    pin = Path(running.key.settings["XORJ_SIGNER_PKCS11_PIN_FILE"])
-    secrets = [path.read_text().strip() for path in (*seeds, *databases.values(), pin)]
+    own_key = next(Path(text) for name, text in running.key.settings.items() if name in KEY_FILES)
+    secrets = [path.read_text().strip() for path in (*seeds, *databases.values(), own_key)]
     for secret in secrets:
         assert not any(secret in text for text in (*told.values(), arguments))
     named = {Path(text) for name, text in told.items() if name.startswith("XORJ_") and name.endswith("_FILE")}
     own = world.certificates.of("signer")
     allowed = {own.ca_file, own.certificate_file, own.key_file, world.keys.registry_file, databases["signer"]}
-    allowed |= {world.keys.named("signer").seed_file, world.ready_file("signer"), pin}
+    allowed |= {world.keys.named("signer").seed_file, world.ready_file("signer"), own_key}
     assert [path.name for path in named - allowed] == ["signer-policy.toml"]
     others = {name for name in told if name.startswith("XORJ_") and name not in own_variables()}
     assert {name for name in others if not name.startswith("XORJ_SIGNER_")} <= {
